@@ -1,0 +1,501 @@
+"""The `ftlab` command: parse, call, print. What it says comes from the rooms; torch comes only when needed."""
+import json
+import logging
+import os
+import sys
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated as A
+
+import typer
+from typer import Argument as Arg
+from typer import Option as Opt
+
+from ftlab import __version__
+
+app = typer.Typer(name="ftlab", add_completion=False,
+                  pretty_exceptions_enable=False, rich_markup_mode="rich",
+                  help="Fine-tune a language model, and know what you got.",
+                  epilog="Exit codes: 0 good, 1 findings or out of bounds, 2 it could not.")
+data_app = typer.Typer(help="Examine training data.")
+app.add_typer(data_app, name="data")
+
+# what many commands take, worded once
+Json = A[bool, Opt("--json", help="Print JSON, errors included.")]
+Shape = A[str, Arg(metavar="MODEL", help="A shipped name such as llama-2-7b, a model's folder, or a config.json.")]
+Model = A[str, Arg(metavar="MODEL", help="An embedded name, a folder, or a hub id.")]
+Rank = A[int, Opt("-r", "--rank", help="Rank of the adapters.")]
+Target = A[str, Opt("--target", help="all-linear, or names: q_proj,v_proj.")]
+Weights = A[str, Opt("--weights", help="real, or random: from the configuration, nothing downloaded.")]
+DataFile = A[str, Arg(metavar="FILE", help="JSONL or a JSON array, in any of the four formats, also gzipped.")]
+
+
+def _version(wanted: bool):
+    if wanted:
+        print(f"ftlab {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _top(version: A[bool, Opt("--version", callback=_version, is_eager=True, help="Say which version this is.")] = False):
+    pass
+
+
+def _json(obj, indent=1): print(json.dumps(obj, indent=indent, ensure_ascii=False))
+
+
+def _console(stderr=False):
+    from rich.console import Console
+    return Console(stderr=stderr, highlight=False, markup=False, soft_wrap=True)
+
+
+def _size(n):
+    "Bytes in words; GB are powers of 1000, as on a GPU's box"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if n < 1000 or unit == "TB": return f"{n:,.0f} {unit}" if unit == "B" else f"{n:,.1f} {unit}"
+        n /= 1000
+
+
+def _need(extra, *modules):
+    "Say which extra to install before any work begins"
+    for module in modules:
+        if find_spec(module) is None: raise ModuleNotFoundError(
+            f"{module} is not installed; run `pip install 'ftlab[{extra}]'`")
+
+
+def _table(title, rows):
+    "Rows of (name, value, note) under a title"
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+    table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, show_header=False, pad_edge=False)
+    table.add_column()
+    table.add_column(justify="right", style="bold")
+    table.add_column()
+    for row in rows: table.add_row(*(Text(str(cell)) for cell in row))
+    _console().print(table)
+
+
+def _typed(pairs, types=None):
+    "{key: value} of `key=value` words, each of the type that `types` has for it, else as YAML reads it"
+    import yaml
+    out = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key: raise ValueError(f"{pair!r} is not of the form key=value")
+        wanted = (types or {}).get(key)
+        if wanted is str: out[key] = text
+        else:
+            try: out[key] = float(text) if wanted is float else yaml.safe_load(text)
+            except (ValueError, yaml.YAMLError): out[key] = text   # the room says what it expected
+    return out
+
+
+# ---- what it takes: no torch here
+
+@app.command()
+def params(model: Shape, rank: Rank = 16, target: Target = "all-linear", as_json: Json = False):
+    """Count what a LoRA adapter trains.
+
+    Example: ftlab params llama-2-7b -r 8 --target q_proj,v_proj
+    """
+    from ftlab.shapes import load_shapes, lora_params
+    got = lora_params(load_shapes(model), rank, target)
+    if as_json: return _json(got)
+    _table(f"{model}, r={rank}, {target}", [
+        ("trainable", f"{got['trainable']:,}", ""), ("all", f"{got['all']:,}", ""),
+        ("percent", f"{got['percent']:.4f}", ""),
+        *(("adapter", _size(n), dtype) for dtype, n in got["bytes"].items())])
+
+
+def _smaller(need, gpu, given):
+    "The mildest change of settings that fits the GPU, as options; None if none of these does"
+    from ftlab.memory import fits
+    for change in ({"checkpointing": True}, {"batch": 1}, {"batch": 1, "checkpointing": True}, {"method": "lora"},
+                   {"method": "lora", "checkpointing": True}, {"method": "qlora"},
+                   {"method": "qlora", "checkpointing": True}, {"method": "qlora", "batch": 1, "checkpointing": True}):
+        order = ("full", "lora", "qlora")
+        if order.index(change.get("method", given["method"])) < order.index(given["method"]): continue
+        if fits(need(**given | change), gpu):
+            return " ".join(f"--{k}" if v is True else f"--{k} {v}" for k, v in change.items())
+
+
+@app.command()
+def memory(model: Shape,
+           method: A[str, Opt(help="full, lora or qlora.")] = "lora",
+           rank: Rank = 16, target: Target = "all-linear",
+           batch: A[int, Opt(help="Sequences in a micro-batch.")] = 1,
+           length: A[int, Opt(help="Tokens in a sequence.")] = 512,
+           dtype: A[str, Opt(help="Of the base model: float32, bfloat16 or float16.")] = "bfloat16",
+           checkpointing: A[bool, Opt("--checkpointing", help="Recompute activations in the backward pass.")] = False,
+           optimizer: A[str, Opt(help="adamw or sgd.")] = "adamw",
+           gpu: A[str, Opt(metavar="SIZE", help="What there is, such as 24GB: exit code 1 if it is too little.")] = "",
+           as_json: Json = False):
+    """Predict what training needs, term by term.
+
+    Example: ftlab memory llama-2-7b --method qlora -r 16 --batch 4 --length 2048 --gpu 24GB
+    """
+    from ftlab.memory import budget, fits, parse_size
+    from ftlab.shapes import load_shapes
+    shapes = load_shapes(model)
+    def need(**settings): return budget(shapes, r=rank, target=target, length=length, dtype=dtype,
+                                        optimizer=optimizer, **settings)
+    given = {"method": method, "batch": batch, "checkpointing": checkpointing}
+    got = need(**given)
+    size = parse_size(gpu) if gpu else None
+    fit = fits(got, size) if gpu else None
+    change = _smaller(need, size, given) if fit is False else None
+    if as_json: _json(got | ({"gpu_bytes": size, "fits": fit, "change": change} if gpu else {}))
+    else:
+        _table(f"{model}, {method}, batch {batch} x {length} tokens, {dtype}", [
+            (k.removesuffix("_bytes"), _size(n), "") for k, n in got.items()])
+        if fit: print(f"It fits {gpu}: the peak and 10% for allocator and context are {_size(got['peak_bytes']*1.1)}.")
+        elif gpu: print(f"It does not fit {gpu}: the peak and 10% for allocator and context are "
+                        f"{_size(got['peak_bytes']*1.1)}; "
+                        + (f"{change} would fit." if change else "shorten --length, or take a larger GPU."))
+    if fit is False: raise typer.Exit(1)
+
+
+# ---- data
+
+@data_app.command()
+def doctor(file: DataFile,
+           most: A[int, Opt("-n", help="Lines shown of each kind; --json has all.")] = 10, as_json: Json = False):
+    """Examine a training file: every bad record by file and line, and what to do about it.
+
+    Example: ftlab data doctor data/cron/train.jsonl
+    """
+    from dataclasses import asdict
+
+    from ftlab.data import doctor
+    report = doctor(file)
+    if as_json:
+        _json({"file": report.file, "total": report.total, "records": report.records, "rejected": report.rejected,
+               "counts": report.counts, "findings": [asdict(f) for f in report.findings]})
+    else: _findings(report, most)
+    raise typer.Exit(report.exit_code)
+
+
+def _findings(report, most):
+    from rich.text import Text
+    console = _console()
+    for code, count in report.counts.items():
+        found = [f for f in report.findings if f.code == code]
+        colour = "bold red" if found[0].level == "error" else "bold yellow"
+        console.print(Text.assemble((f"{found[0].level} {code}", colour), f", {count} of them: {found[0].do}"))
+        for f in found[:most]: console.print(f"  {f.file}:{f.line}: {f.what}")
+        if count > most: console.print(f"  … and {count - most} more")
+    console.print(f"{report.file}: {report.total} lines, {report.records} records, {report.rejected} rejected"
+                  + ("" if report.findings else "; nothing found"))
+
+
+def _tokenizer(model, weights):
+    "A model's tokenizer without its weights; models with random weights share one"
+    if weights == "real":
+        from transformers import AutoTokenizer
+
+        from ftlab.core import model_path
+        return AutoTokenizer.from_pretrained(model_path(model))
+    from ftlab.core import load_model
+    return load_model("tiny", weights)[1]
+
+
+@data_app.command()
+def show(file: DataFile,
+         n: A[int, Opt("-n", help="Records to show.")] = 3,
+         model: A[str, Opt(help="Whose tokenizer and chat template.")] = "smollm2-135m-instruct",
+         weights: Weights = "real",
+         system: A[str, Opt(help="System prompt for conversations that have none, as a recipe's.")] = "",
+         as_json: Json = False):
+    """See the tokens: green is what the model learns to say, dim is what it only reads.
+
+    Example: ftlab data show data/cron/train.jsonl -n 3
+    """
+    if n < 1: raise ValueError(f"-n {n}: show at least 1 record")
+    from ftlab.data import load
+    loaded = load(file)
+    if not loaded.records: raise ValueError(f"{file} holds no usable record; see `ftlab data doctor {file}`")
+    from ftlab.tokens import IGNORE_INDEX, encode
+    tokenizer, out = _tokenizer(model, weights), []
+    for record, (name, line) in zip(loaded.records[:n], loaded.origins):
+        if system and record["messages"][0]["role"] != "system":
+            record = {"messages": [{"role": "system", "content": system}, *record["messages"]]}
+        row = encode(record, tokenizer)
+        taught = sum(label != IGNORE_INDEX for label in row["labels"])
+        out.append({"file": name, "line": line, "tokens": len(row["labels"]), "taught": taught, **row})
+    if as_json: return _json(out, indent=None)
+    console = _console()
+    for row in out:
+        console.print(f"{row['file']}:{row['line']}: {row['tokens']} tokens, {row['taught']} taught")
+        console.print(_coloured(row, tokenizer, plain=not console.color_system))
+
+
+def _coloured(row, tokenizer, plain):
+    "Tokens as rich text; where there is no colour, what is taught stands in ⟦ ⟧"
+    from rich.text import Text
+
+    from ftlab.tokens import IGNORE_INDEX
+    text, before = Text(), False
+    for i, label in zip(row["input_ids"], row["labels"]):
+        taught = label != IGNORE_INDEX
+        if plain and taught != before: text.append("⟦" if taught else "⟧")
+        bold = " bold" if i in tokenizer.all_special_ids else ""
+        text.append(tokenizer.decode([i]).replace("\n", "⏎\n"), ("black on green" if taught else "dim") + bold)
+        before = taught
+    if plain and before: text.append("⟧")
+    return text
+
+
+# ---- train and evaluate
+
+class _Progress:
+    "One line that follows a run: a bar on a terminal, else a line of text per report"
+    def __init__(self):
+        from rich.progress import BarColumn, Progress, TextColumn
+        self.console, self.task = _console(stderr=True), None
+        self.bar = Progress(TextColumn("{task.fields[line]}"), BarColumn(bar_width=20), console=self.console)
+
+    def __enter__(self):
+        if self.console.is_terminal:
+            self.bar.start()
+            self.task = self.bar.add_task("", total=None, line="loading the model and the data")
+        return self
+
+    def __exit__(self, *why):
+        if self.task is not None: self.bar.stop()
+
+    def __call__(self, m):
+        line = (f"step {m['step']}/{m['steps']}  loss {m['loss']:.3f}  lr {m['learning_rate']:.1e}  "
+                f"grad {m['grad_norm']:.2f}  {m['seconds']:.0f} s, {m['seconds_left']:.0f} s left")
+        if self.task is None: self.console.print(line)
+        else: self.bar.update(self.task, completed=m["step"], total=m["steps"], line=line)
+
+
+@app.command()
+def train(recipe: A[str, Arg(metavar="RECIPE", help="A YAML file, or a shipped recipe such as cron-smollm2-cpu.")],
+          changes: A[list[str], Arg(metavar="[KEY=VALUE]…", help="Fields of the recipe to change.")] = None,
+          run: A[str, Opt(metavar="DIR", help="The run directory; runs/<recipe> if left out.")] = "",
+          overwrite: A[bool, Opt("--overwrite", help="Replace a run that is there already.")] = False,
+          dry_run: A[bool, Opt("--dry-run", help="Say what would be trained, and stop.")] = False,
+          as_json: Json = False):
+    """Fine-tune an adapter by a recipe; prints the run directory.
+
+    Example: ftlab train cron-smollm2-cpu learning_rate=5e-4 limit=500 --run runs/mine
+    """
+    from dataclasses import fields
+
+    from ftlab.train import Recipe, finetune, read_recipe
+    plan = read_recipe(recipe, **_typed(changes or [], {f.name: f.type for f in fields(Recipe)}))
+    where = Path(run or Path("runs")/Path(recipe).name.removesuffix(".yaml").removesuffix(".yml"))
+    if dry_run: return _plan(plan, where, as_json)
+    if where.exists() and not overwrite: raise FileExistsError(f"{where} exists; choose another with --run, or --overwrite it")
+    with _Progress() as progress: done = finetune(plan, where, overwrite, progress)
+    if as_json:
+        last = (done/"metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1]
+        _json({"run": str(done), **json.loads(last)})
+    else: print(done)
+
+
+def _plan(plan, where, as_json):
+    "A recipe, its data and the memory it will need, without training"
+    from dataclasses import asdict
+
+    import yaml
+    facts = {"run": str(where), "recipe": asdict(plan), "data": None, "memory": None}
+    rows = _encoded(plan)
+    if rows:
+        tokens, taught = sum(len(r["labels"]) for r in rows), sum(x != -100 for r in rows for x in r["labels"])
+        facts["data"] = {"conversations": len(rows), "tokens": tokens, "supervised": taught/tokens}
+    facts["memory"] = _predicted(plan, rows)
+    if as_json: return _json(facts)
+    print(yaml.safe_dump(facts["recipe"], sort_keys=False, allow_unicode=True), end="")
+    data, peak = facts["data"], facts["memory"]
+    print(f"run: {where}")
+    print("data: {conversations:,} conversations, {tokens:,} tokens, {supervised:.1%} of them supervised".format(**data)
+          if data else "data: not counted, because the model or the data is not on this machine yet")
+    print(f"memory: {_size(peak['peak_bytes'])} at the peak" if peak else f"memory: no shapes are known for {plan.model}")
+
+
+def _encoded(plan):
+    "The recipe's rows; None where model or data would have to be downloaded first"
+    from ftlab.core import EMBEDDED
+    from ftlab.train import prepare
+    here = plan.weights == "random" or plan.model in EMBEDDED or Path(plan.model).is_dir()
+    if plan.data.count("/") == 1 and not Path(plan.data).suffix and not Path(plan.data).exists(): return None   # a hub id
+    return prepare(plan, _tokenizer(plan.model, plan.weights)) if here else None
+
+
+def _predicted(plan, rows):
+    "Memory's budget for the fullest micro-batch that may come"
+    from ftlab.core import device, pick_dtype
+    from ftlab.memory import budget
+    from ftlab.shapes import load_shapes
+    try: shapes = load_shapes(plan.model)
+    except (FileNotFoundError, ValueError): return None
+    batch = plan.per_device_train_batch_size
+    lengths = sorted((len(r["labels"]) for r in rows or []), reverse=True)
+    tokens = sum(lengths[:batch]) or batch*plan.max_length
+    dtype = str(pick_dtype(device())).removeprefix("torch.") if plan.dtype == "auto" else plan.dtype
+    return budget(shapes, plan.method, plan.r, plan.target_modules, 1, tokens, dtype)
+
+
+@app.command("eval")
+def evaluate(model: A[str, Arg(metavar="MODEL_OR_RUN", help="A model as for `load_model`, or a run directory.")],
+             data: A[str, Opt(metavar="FILE", help="Questions with right answers, in any format of `ftlab data doctor`.")],
+             metric: A[str, Opt(help="accuracy, bleu, cron, f1 or rouge.")],
+             limit: A[int, Opt(min=0, help="Only so many records from the start; 0: all.")] = 0,
+             max_new_tokens: A[int, Opt(min=1, help="Longest answer, in tokens.")] = 32,
+             batch_size: A[int, Opt(min=1, help="Prompts at a time; the answers do not depend on it.")] = 32,
+             weights: Weights = "real",
+             out: A[str, Opt(metavar="FILE", help="Where every answer is kept, as JSON.")] = "", as_json: Json = False):
+    """Score a model or a run, with a 95% interval; every answer is kept.
+
+    Example: ftlab eval runs/course --data data/cron/test.jsonl --metric cron
+    """
+    from ftlab.data import load
+    load(data)
+    from ftlab.core import write_json
+    from ftlab.evaluate import evaluate_file, score
+    score(["0 0 * * *"], ["0 0 * * *"], metric)   # a wrong path or metric is told before the model is loaded
+    net, tokenizer, tuned = _whom(model, weights)
+    got = evaluate_file(net, tokenizer, data, metric, max_new_tokens, batch_size, limit)
+    name = f"{Path(data).name.split('.')[0]}-{metric}.json"
+    path = Path(out) if out else Path(model)/f"eval-{name}" if tuned else Path("runs")/f"eval-{Path(model).name}-{name}"
+    write_json(path, {"model": model, "data": data, "metric": metric, **got})
+    facts = {k: v for k, v in got.items() if k != "samples"} | {"samples": str(path)}
+    if as_json: return _json(facts)
+    _table(f"{model} on {data}", [
+        (metric, f"{got['score']:.4g}", f"95% interval {got['low']:.4g} to {got['high']:.4g}"), ("n", got["n"], ""),
+        *[("rejected", got["rejected"], f"lines of {data}: see `ftlab data doctor`")]*bool(got["rejected"])])
+    print(f"every answer: {path}")
+
+
+def _whom(name, weights):
+    "(model, tokenizer, whether it is a run directory)"
+    if (Path(name)/"adapter").is_dir() and (Path(name)/"recipe.yaml").is_file():
+        from ftlab.train import load_tuned
+        return *load_tuned(name), True
+    from ftlab.core import load_model
+    return *load_model(name, weights), False
+
+
+# ---- deploy
+
+def _written(path):
+    files = [path] if path.is_file() else path.rglob("*")
+    print(f"{path} ({_size(sum(f.stat().st_size for f in files if f.is_file()))})")
+
+
+Run = A[str, Arg(metavar="RUN", help="A run directory, or an adapter's folder.")]
+
+
+@app.command()
+def merge(run: Run, out: A[str, Opt("-o", "--out", metavar="DIR", help="Folder to write; must not exist.")],
+          dtype: A[str, Opt(help="Of the saved weights: float32 or bfloat16.")] = "float32"):
+    """Merge an adapter into its base: one plain model's folder.
+
+    Example: ftlab merge runs/course -o build/merged
+    """
+    from ftlab.deploy import merge
+    _written(merge(run, out, dtype))
+
+
+@app.command()
+def export(run: A[str, Arg(metavar="RUN_OR_DIR", help="A run directory, an adapter's folder, or a merged model's folder.")],
+           out: A[str, Opt("-o", "--out", metavar="FILE", help="File to write; must not exist.")],
+           to: A[str, Opt(help="The format: gguf.")] = "gguf",
+           outtype: A[str, Opt(help="Of the weights: f32, f16, bf16 or q8_0.")] = "f16"):
+    """Write a run or a model in the format that an engine reads.
+
+    Example: ftlab export runs/course --to gguf -o build/course.gguf
+    """
+    if to != "gguf": raise ValueError(f"--to {to}: use gguf")
+    import tempfile
+
+    from ftlab.deploy import export_gguf, merge
+    if (Path(run)/"config.json").is_file(): done = export_gguf(run, out, outtype)
+    elif Path(out).exists(): raise FileExistsError(f"{out} is already there; remove it or choose another name")
+    else:
+        with tempfile.TemporaryDirectory() as folder: done = export_gguf(merge(run, Path(folder)/"merged"), out, outtype)
+    _written(done)
+
+
+@app.command()
+def serve(model: Model,
+          adapter: A[list[str], Opt(metavar="NAME=RUN", help="An adapter and the name it is asked by; may be repeated.")] = None,
+          host: A[str, Opt(help="0.0.0.0 lets everyone on the network in: there are no keys.")] = "127.0.0.1",
+          port: A[int, Opt(min=0, max=65535, help="0: any free one.")] = 8000, weights: Weights = "real"):
+    """Serve a model and its adapters over the OpenAI protocol, until Ctrl-C.
+
+    Example: ftlab serve smollm2-135m-instruct --adapter cron=runs/course
+    """
+    pairs = [a.partition("=") for a in adapter or []]
+    for name, _, folder in pairs:
+        if not name or not folder: raise ValueError(f"--adapter {name or folder!r} is not of the form NAME=RUN")
+    names = [name for name, *_ in pairs]
+    if len({*names}) < len(names): raise ValueError(f"two adapters can't share a name: {', '.join(names)}")
+    _need("serve", "starlette", "uvicorn")
+    from ftlab.serve import serve
+    serve(model, {name: folder for name, _, folder in pairs}, host, port, weights)
+
+
+# ---- the course
+
+@app.command("run")
+def course(words: A[list[str], Arg(metavar="[NOTEBOOK]… [KEY=VALUE]…",
+                                   help="Notebooks such as 02_lora, all if left out; parameters to change.")] = None,
+           profile: A[str, Opt(help="A map in nbs/profiles.yaml: smoke, cpu or gpu.")] = "cpu",
+           start: A[str, Opt("--from", metavar="NAME", help="Begin with this notebook.")] = ""):
+    """Run the course's notebooks in a profile; needs a clone.
+
+    Example: ftlab run 01_decide 02_lora --profile smoke seed=7
+    """
+    _need("course", "papermill", "ipykernel")
+    from ftlab.course import home, plan, run_course
+    names = [w for w in words or [] if "=" not in w]
+    changes = dict(w.split("=", 1) for w in words or [] if "=" in w)
+    plan(home(), profile, names, start or None, changes)   # a wrong name is told on stderr, before anything runs
+    raise typer.Exit(run_course(names, profile, start or None, changes))
+
+
+# ---- the way in
+
+def _sentence(e):
+    "What went wrong, on one line"
+    text = " ".join((e.format_message() if hasattr(e, "format_message") else str(e)).split())
+    if ctx := getattr(e, "ctx", None): text = f"{text.removesuffix('.')}; see `{ctx.command_path} --help`"
+    if isinstance(e, OSError) and e.filename and e.strerror: text = f"{e.filename}: {e.strerror.lower()}"
+    expected = isinstance(e, (OSError, ValueError, RuntimeError, ImportError, ArithmeticError))
+    return text if text and (expected or hasattr(e, "format_message")) else f"{type(e).__name__}: {text}"
+
+
+def _fail(sentence, code, as_json=False):
+    "One sentence on stderr, as JSON on stdout too if that was asked for"
+    if as_json: _json({"error": sentence})
+    print(f"ftlab: {sentence}", file=sys.stderr)
+    return code
+
+
+def main(args: list[str] | None = None) -> int:
+    "Run the command; returns its exit code"
+    args = sys.argv[1:] if args is None else list(args)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    if not sys.warnoptions: warnings.simplefilter("ignore")   # python -W default brings them back
+    if args in ([], ["data"]): args.append("--help")
+    as_json = "--json" in args
+    try:
+        code = app(args, prog_name="ftlab", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except (KeyboardInterrupt, typer.Abort): return _fail("stopped by Ctrl-C", 130, as_json)
+    except BrokenPipeError:   # the reader, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as e:
+        if os.environ.get("FTLAB_TRACEBACK"): raise
+        return _fail(_sentence(e), getattr(e, "exit_code", 2), as_json)
+
+
+if __name__ == "__main__": sys.exit(main())
