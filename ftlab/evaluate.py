@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['generate', 'perplexity', 'wilson', 'bootstrap', 'score', 'pass_at_k', 'solved', 'evaluate_file']
 
-# %% ../nbs/09_evaluate.ipynb #dcfcf31a
-import ast, json, math
+# %% ../nbs/09_evaluate.ipynb #8436ad16
+import ast, copy, json, math, os
 from functools import cache
 from pathlib import Path
 from statistics import NormalDist
@@ -32,7 +32,27 @@ def _ends(model, tokenizer):
     named = named if isinstance(named, list) else [named]
     return sorted({tokenizer.eos_token_id, *named} - {None})
 
-# %% ../nbs/09_evaluate.ipynb #da20ccb4
+# %% ../nbs/09_evaluate.ipynb #ff4e12a7
+def _shared(model, rows):
+    "How many tokens all prompts begin with (their last stays apart), and the cache after them."
+    import torch
+    heads = [r["input_ids"][:-1] for r in rows]
+    n = len(os.path.commonprefix(heads))
+    if not n: return 0, None
+    with torch.no_grad():
+        ids = torch.tensor([heads[0][:n]], device=model.device)
+        cache = model(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
+    return (n, cache) if hasattr(cache, "batch_repeat_interleave") else (0, None)
+
+def _batch(rows, n, fill):
+    "Prompts as a rectangle: n shared tokens, padding, the rest of each; and its mask."
+    import torch
+    own = pad([{name: ids[n:] for name, ids in r.items()} for r in rows], fill, "left")
+    head = torch.tensor([r["input_ids"][:n] for r in rows], dtype=torch.long)
+    return (torch.cat([head, own["input_ids"]], 1),
+            torch.cat([torch.ones_like(head), own["attention_mask"]], 1))
+
+# %% ../nbs/09_evaluate.ipynb #15a413b7
 def generate(
     model, tokenizer,       # a causal language model, and its tokenizer with a chat template
     conversations:list,     # {"messages": [...]} each; a final assistant turn is not shown
@@ -46,12 +66,13 @@ def generate(
                               repetition_penalty=1., eos_token_id=ends, pad_token_id=ends[0])
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
     answers, was = {}, model.training
-    model.eval()
+    n, cache = _shared(model.eval(), rows)
     for start in tqdm(range(0, len(rows), batch_size), desc="answers", unit="batch"):
-        few = order[start:start + batch_size]
-        batch = pad([rows[i] for i in few], ends[0], "left")
-        ids, mask = batch["input_ids"].to(model.device), batch["attention_mask"].to(model.device)
-        out = model.generate(ids, attention_mask=mask, generation_config=config)
+        few, past = order[start:start + batch_size], copy.deepcopy(cache)
+        if past: past.batch_repeat_interleave(len(few))
+        ids, mask = (t.to(model.device) for t in _batch([rows[i] for i in few], n, ends[0]))
+        out = model.generate(ids, attention_mask=mask, past_key_values=past,
+                             generation_config=config)
         said = tokenizer.batch_decode(out[:, ids.shape[1]:], skip_special_tokens=True)
         answers.update(zip(few, said))
     model.train(was)

@@ -157,7 +157,7 @@ def _answer(engine, ask, ids, emit, gone):
     return {"text": stream.sent, "prompt_tokens": len(ids), "completion_tokens": len(stream.ids),
             "finish_reason": "stop" if stream.ids[-1] in ends else "length"}
 
-# %% ../nbs/12_serve.ipynb #a6f3ca4a
+# %% ../nbs/12_serve.ipynb #c1a12b77
 class Engine:
     "A base, its adapters, one thread that generates, and a bounded queue before it"
     def __init__(self,
@@ -172,9 +172,7 @@ class Engine:
         most = getattr(model.config, "max_position_embeddings", None) or limits.prompt_tokens
         self.room = min(limits.prompt_tokens, most - limits.max_tokens)
 
-    def encode(self,
-        messages:list, # checked by `read_request`
-    )->list: # token ids of the prompt
+    def encode(self, messages:list)->list:
         "The rendered prompt; a control token in a message is refused: it could forge a role"
         text = "\n".join(m["content"] for m in messages)
         marks = [t for t in self.tokenizer.all_special_tokens if t in text]
@@ -188,12 +186,12 @@ class Engine:
     def submit(self,
         ask:dict,  # from `read_request`
         emit,      # called with each piece of text, from the generating thread
-        gone,      # threading.Event: set it when nobody waits for the answer any more
+        gone,      # threading.Event: set it when nobody waits any more
     ): # Future of {text, prompt_tokens, completion_tokens, finish_reason}
         "Queue a request; 503 if the queue is full"
         ids = self.encode(ask["messages"])
-        if len(self.jobs) >= self.limits.queue:
-            raise Refusal(503, "busy: try again later", None, "busy")
+        full = len(self.jobs) >= self.limits.queue
+        if full: raise Refusal(503, "busy: try again later", None, "busy")
         job = self.worker.submit(_answer, self, ask, ids, emit, gone)
         self.jobs[job] = gone
         job.add_done_callback(lambda j: self.jobs.pop(j, None))

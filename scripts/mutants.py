@@ -10,7 +10,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from subprocess import run
+from subprocess import TimeoutExpired, run
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -71,7 +71,7 @@ def verdict(stem, nb, parameters):
                 "json.loads(sys.argv[3]), kernel_name='python3', execution_timeout=300, progress_bar=False)")
         try: run([sys.executable, "-c", code, f"{d}/in.ipynb", f"{d}/out.ipynb", json.dumps(parameters)],
                  cwd=ROOT / "nbs", capture_output=True, timeout=900)
-        except TimeoutError: return "error", "time-out"
+        except TimeoutExpired: return "error", "time-out"
         out = Path(d) / "out.ipynb"
         cells = json.loads(out.read_text())["cells"] if out.exists() else []
     for c in cells:
@@ -82,21 +82,22 @@ def verdict(stem, nb, parameters):
 
 
 def main():
-    from ftlab.course import parameters
+    from ftlab.course import plan
     ask = argparse.ArgumentParser(description=__doc__)
     ask.add_argument("notebooks", nargs="*")
     ask.add_argument("--each", type=int, default=1)
     ask = ask.parse_args()
     stems = ask.notebooks or [p.stem for p in sorted((ROOT / "nbs").glob("[0-9]*.ipynb"))]
-    jobs = []
+    jobs, given = [], plan(ROOT, "smoke")
     for stem in stems:
         nb = json.loads((ROOT / f"nbs/{stem}.ipynb").read_text(encoding="utf-8")) | {"stem": stem}
         jobs += [(stem, what, broken) for what, broken in mutants(nb, ask.each)]
 
     def one(job):
         stem, what, nb = job
-        how, where = verdict(stem, nb, parameters(stem, "smoke"))
-        print(f"{stem:12} {what['way']:9} {how:10} {what['was'][:30]!r} -> {what['now'][:20]!r} in {what['line'][:60]}", flush=True)
+        how, where = verdict(stem, nb, given.get(stem, {}))
+        print(f"{stem:12} {what['way']:9} {how:10} {what['was'][:30]!r} -> {what['now'][:20]!r} "
+              f"in {what['line'][:60]}", flush=True)
         return {"notebook": stem, **what, "verdict": how, "noticed by": where}
 
     with ThreadPoolExecutor(2) as ex: rows = list(ex.map(one, jobs))

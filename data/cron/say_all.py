@@ -720,7 +720,7 @@ def haste(t, text):
                        text.replace(" and ", " n ", 1), text.replace("every ", "evry ", 1)])
     if t.chance(0.03):
         text = re.sub(r"\b(at|every|on|from) (?=\d)", r"\1", text, count=1)
-    if t.chance(0.09):
+    if t.chance(0.06):
         text = misspell(t, text)
     text = capitals(t, glue_numbers(text))
     if t.chance(0.08):
