@@ -11,10 +11,18 @@ from typing import Annotated as A
 import typer
 from typer import Argument as Arg
 from typer import Option as Opt
+from typer.core import TyperGroup
 
 from ftlab import __version__
 
-app = typer.Typer(name="ftlab", add_completion=False,
+
+class _Group(TyperGroup):
+    def invoke(self, ctx):
+        try: return super().invoke(ctx)
+        except KeyboardInterrupt: raise typer.Abort from None   # else typer exits without a word
+
+
+app = typer.Typer(name="ftlab", cls=_Group, add_completion=False,
                   pretty_exceptions_enable=False, rich_markup_mode="rich",
                   help="Fine-tune a language model, and know what you got.",
                   epilog="Exit codes: 0 good, 1 findings or out of bounds, 2 it could not.")
@@ -489,10 +497,10 @@ def main(args: list[str] | None = None) -> int:
         code = app(args, prog_name="ftlab", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except (KeyboardInterrupt, typer.Abort): return _fail("stopped by Ctrl-C", 130, as_json)
+    except typer.Abort: return _fail("stopped by Ctrl-C", 130, as_json)
     except BrokenPipeError:   # the reader, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return 1
     except Exception as e:
         if os.environ.get("FTLAB_TRACEBACK"): raise
         return _fail(_sentence(e), getattr(e, "exit_code", 2), as_json)

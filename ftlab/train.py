@@ -173,7 +173,7 @@ class _Log(TrainerCallback):
         with open(self.path, "a", encoding="utf-8") as f: f.write(json.dumps(line) + "\n")
         if self.report: self.report(line)
 
-# %% ../nbs/07_train.ipynb #14133dc6
+# %% ../nbs/07_train.ipynb #596d0204
 def finetune(
     recipe:Recipe,
     run:str|Path,             # the run directory to make
@@ -204,6 +204,7 @@ def finetune(
         f"the loss is {done.training_loss}; lower learning_rate (now {recipe.learning_rate})")
     return _keep(run, new, recipe, model, tokenizer, rows, done.metrics)
 
+# %% ../nbs/07_train.ipynb #9232eb8e
 def _keep(run, new, recipe, model, tokenizer, rows, metrics)->Path:
     "Complete the new directory, then put it in the old one's place"
     model.save_pretrained(new/"adapter"); tokenizer.save_pretrained(new/"adapter")

@@ -124,7 +124,7 @@ def test_answers_cover_the_clock_and_the_calendar(splits):
                          ("month", range(1, 13)), ("dow", range(7))):
         seen = Counter(next(iter(getattr(c, name))) for c in crons if len(getattr(c, name)) == 1)
         assert not set(values) - set(seen), name
-    assert sum(c.either for c in crons) >= len(crons) * 0.015
+    assert sum(c.either for c in crons) >= len(crons) * 0.01
 
 
 DAYS = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"]

@@ -57,6 +57,13 @@ def test_batch_size_and_padding_side_change_no_answer(tiny, size):
         assert generate(model, tok, CHATS[::-1], 8, batch_size=size) == want[::-1]
 
 
+@pytest.mark.parametrize("chats", [
+    [chat("abc", system="one"), chat("abc"), chat("abcdef", system="two")], [chat("abc")] * 3, [chat("abc")]])
+def test_what_prompts_share_changes_no_answer(tiny, chats):
+    model, tok = tiny
+    assert generate(model, tok, chats, 6) == [generate(model, tok, [c], 6)[0] for c in chats]
+
+
 def test_no_conversations_no_answers(tiny): assert generate(*tiny, []) == []
 
 

@@ -1,0 +1,472 @@
+"The command: what each one prints, its exit code, its errors in one sentence, and what it doesn't import."
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from ftlab import __version__, cli
+from ftlab.cli import main
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMANDS = ["params", "memory", "data doctor", "data show", "train", "eval", "merge", "export", "serve", "run"]
+TINY = ["model=tiny", "weights=random", "dtype=float32", "max_length=512", "per_device_train_batch_size=2"]
+
+
+@pytest.fixture
+def cmd(capsys):
+    "Run the command in this process: (exit code, stdout, stderr)"
+    def run(*args):
+        capsys.readouterr()
+        code = main([str(a) for a in args])
+        said = capsys.readouterr()
+        assert "Traceback" not in said.out + said.err
+        return code, said.out, said.err
+    return run
+
+
+@pytest.fixture
+def refuses(cmd):
+    "The command could not: exit code 2, one line on stderr that holds `words`, and as JSON if asked"
+    def run(*args, words):
+        code, out, err = cmd(*args)
+        assert code == 2
+        assert err.startswith("ftlab: ") and err.count("\n") == 1 and words in err, err
+        assert out == "" or json.loads(out) == {"error": err.removeprefix("ftlab: ").strip()}
+        assert bool(out) == ("--json" in args)
+        return err
+    return run
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data")/"some.jsonl"
+    rows = [{"prompt": f"at {h} o'clock", "completion": f"0 {h} * * *"} for h in range(8)]
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, data):
+    "A run directory that `ftlab train` made"
+    run = tmp_path_factory.mktemp("runs")/"tiny"
+    assert main(["train", "cron-smollm2-cpu", *TINY, f"data={data}", "max_steps=3", "--run", str(run)]) == 0
+    return run
+
+
+def started(code, *args, **env):
+    "Python in a process of its own"
+    return subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, env=os.environ | env)
+
+
+# ---- the frame
+
+def test_light_commands_import_nothing_heavy():
+    code = """if True:
+        import sys
+        from ftlab.cli import main
+        for line in sys.argv[1:]:
+            assert main(line.split()) == 0, line
+            heavy = {"torch", "transformers", "datasets", "peft", "numpy"} & set(sys.modules)
+            assert not heavy, f"{line} imported {heavy}"
+    """
+    done = started(code, "--help", "--version", "params llama-2-7b --json", "params tiny",
+                   "memory llama-2-7b --method qlora --gpu 24GB", f"data doctor {ROOT/'data/cron/dev.jsonl'}")
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_is_quick():
+    def took():
+        start = time.perf_counter()
+        assert started("from ftlab.cli import main; main(['--help'])").returncode == 0
+        return time.perf_counter() - start
+    assert min(took() for _ in range(3)) < 2   # 0.5 s on an idle machine; the bound is for a busy one
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example_that_parses(command, cmd):
+    code, out, err = cmd(*command.split(), "--help")
+    assert code == 0 and err == ""
+    example = re.search(r"Example:\s+ftlab\s+(.+?)\s*\n\s*\n", out.replace("│", " "), re.DOTALL)[1].split()
+    assert example[:len(command.split())] == command.split()
+    import typer
+    tree = typer.main.get_command(cli.app)
+    for name in command.split(): tree = tree.commands[name]
+    tree.make_context(command, example[len(command.split()):])   # raises on an unknown option
+
+
+def test_nothing_more_than_what_works(cmd):
+    import typer
+    tree = typer.main.get_command(cli.app)
+    have = {name for name in tree.commands if name != "data"} | {f"data {n}" for n in tree.commands["data"].commands}
+    assert have == set(COMMANDS)
+
+
+def test_help_without_words(cmd):
+    for args in ([], ["data"]):
+        code, out, err = cmd(*args)
+        assert code == 0 and "Usage: ftlab" in out and err == ""
+
+
+def test_version(cmd): assert cmd("--version") == (0, f"ftlab {__version__}\n", "")
+
+
+def test_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "ftlab.cli", "params", "tiny", "-r", "0", "--json"],
+                          capture_output=True, text=True)
+    assert done.returncode == 2 and "r=0" in json.loads(done.stdout)["error"] and "Traceback" not in done.stderr
+
+
+def test_usage_errors(refuses):
+    refuses("nope", words="No such command 'nope'")
+    refuses("params", words="see `ftlab params --help`")
+    refuses("params", "tiny", "--colour", words="--colour")
+    refuses("params", "tiny", "-r", "x", "--json", words="integer")
+
+
+def test_ctrl_c(cmd, monkeypatch, tmp_path):
+    monkeypatch.setattr("ftlab.train.finetune", lambda *args: signal.raise_signal(signal.SIGINT))
+    code, out, err = cmd("train", "cron-smollm2-cpu", "--run", tmp_path/"r")
+    assert code == 130 and err == "ftlab: stopped by Ctrl-C\n" and out == ""
+
+
+def test_a_reader_that_leaves(tmp_path):
+    bad = tmp_path/"bad.jsonl"
+    bad.write_text("x\n"*3000)
+    done = subprocess.run(f"{sys.executable} -m ftlab.cli data doctor -n 3000 {bad} | head -1; exit ${{PIPESTATUS[0]}}",
+                          shell=True, executable="/bin/bash", capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr == "" and "bad-json" in done.stdout
+
+
+def test_surprises_are_named(cmd, monkeypatch):
+    def broken(*args): raise KeyError("q_proj")
+    monkeypatch.setattr("ftlab.shapes.load_shapes", broken)
+    code, out, err = cmd("params", "tiny")
+    assert code == 2 and err == "ftlab: KeyError: 'q_proj'\n"
+    monkeypatch.setenv("FTLAB_TRACEBACK", "1")
+    with pytest.raises(KeyError): main(["params", "tiny"])
+
+
+# ---- what it takes
+
+def test_params(cmd):
+    code, out, err = cmd("params", "llama-2-7b", "-r", 8, "--target", "q_proj,v_proj", "--json")
+    assert code == 0 and err == ""
+    assert json.loads(out) == {"trainable": 4194304, "all": 6742609920, "percent": pytest.approx(.0622, abs=1e-4),
+                               "bytes": {"float32": 16777216, "bfloat16": 8388608}}
+    code, out, err = cmd("params", "llama-2-7b", "-r", 8, "--target", "q_proj,v_proj")
+    assert code == 0 and {"4,194,304", "6,742,609,920", "0.0622", "16.8"} <= set(out.split())
+
+
+def test_params_of_a_config(cmd, tmp_path):
+    config = json.loads((ROOT/"ftlab/assets/models/tiny.json").read_text())["config"]
+    (tmp_path/"config.json").write_text(json.dumps(config))
+    ours, theirs = (json.loads(cmd("params", m, "--json")[1]) for m in (tmp_path, "tiny"))
+    assert ours == theirs
+
+
+def test_params_refuses(refuses):
+    refuses("params", "lama-2-7b", words="did you mean 'llama-2-7b'?")
+    refuses("params", "lama-2-7b", "--json", words="did you mean 'llama-2-7b'?")
+    refuses("params", "llama-2-7b", "-r", 0, words="r=0 cannot adapt")
+    refuses("params", "llama-2-7b", "--target", "zz", words="this model has: q_proj")
+
+
+def test_memory(cmd):
+    need = ["memory", "llama-2-7b", "--method", "qlora", "--batch", 4, "--length", 512]
+    code, out, _ = cmd(*need, "--json")
+    terms = json.loads(out)
+    assert code == 0 and "fits" not in terms
+    parts = [v for k, v in terms.items() if not k.endswith("_bytes")]
+    assert sum(parts) == terms["total_bytes"] >= terms["peak_bytes"] > max(parts)
+    code, out, _ = cmd(*need, "--gpu", "80GB", "--json")
+    assert code == 0 and json.loads(out)["fits"] and json.loads(out)["gpu_bytes"] == 80*10**9
+    assert json.loads(out)["change"] is None
+    code, out, _ = cmd(*need, "--gpu", "80GB")
+    assert code == 0 and "It fits 80GB" in out and "quant_state" in out
+
+
+def test_memory_says_what_to_change(cmd):
+    need = ["memory", "llama-2-7b", "--method", "lora", "--batch", 4, "--length", 2048, "--gpu", "24GB"]
+    code, out, _ = cmd(*need, "--json")
+    told = json.loads(out)
+    assert code == 1 and told["fits"] is False and told["change"]
+    code, out, err = cmd(*need[:-2], *told["change"].split(), "--gpu", "24GB")   # options given last count
+    assert code == 0 and "It fits" in out
+    code, out, err = cmd("memory", "llama-2-7b", "--gpu", "1GB")
+    assert code == 1 and "take a larger GPU" in out and err == ""
+
+
+def test_memory_refuses(refuses):
+    refuses("memory", "llama-2-7b", "--gpu", "24", words="'24' is no size")
+    refuses("memory", "llama-2-7b", "--method", "lara", "--json", words="use one of full, lora, qlora")
+    refuses("memory", "llama-2-7b", "--batch", 0, words="at least 1")
+    refuses("memory", "phi-1.5", words="Llama-shaped")
+
+
+# ---- data
+
+@pytest.fixture
+def bad(tmp_path):
+    path = tmp_path/"bad.jsonl"
+    path.write_text('{"prompt":"a","completion":"b"}\n{"prompt":"a","completion":"b"}\n{"prompt":"a"}\nnonsense\n'
+                    '{"prompt":"[red]a[/red]","completion":"<|im_end|>"}\n')
+    return path
+
+
+def test_doctor(cmd, data, bad):
+    code, out, err = cmd("data", "doctor", data)
+    assert (code, out, err) == (0, f"{data}: 8 lines, 8 records, 0 rejected; nothing found\n", "")
+    code, out, err = cmd("data", "doctor", bad)
+    assert code == 1 and err == ""
+    assert f"  {bad}:3: completion is missing\n" in out and "error missing-field, 1 of them: fill the field in" in out
+    assert out.endswith(f"{bad}: 5 lines, 2 records, 3 rejected\n")
+    code, out, err = cmd("data", "doctor", bad, "--json")
+    told = json.loads(out)
+    assert code == 1 and (told["total"], told["records"], told["rejected"]) == (5, 2, 3)
+    assert {f["code"]: f["line"] for f in told["findings"]} == {
+        "exact-duplicate": 2, "missing-field": 3, "bad-json": 4, "special-token-in-text": 5}
+    assert all(f["what"] and f["do"] and f["file"] == str(bad) for f in told["findings"])
+
+
+def test_doctor_of_many(cmd, tmp_path):
+    (path := tmp_path/"many.jsonl").write_text('{"prompt":"a"}\n'*50)
+    code, out, _ = cmd("data", "doctor", path, "-n", 2)
+    assert code == 1 and out.count("completion is missing") == 2 and "48 more" in out
+    assert len(json.loads(cmd("data", "doctor", path, "--json")[1])["findings"]) == 50
+
+
+def test_doctor_refuses(cmd, refuses, tmp_path):
+    refuses("data", "doctor", tmp_path/"no.jsonl", words="there is no file")
+    refuses("data", "doctor", tmp_path/"no.jsonl", "--json", words="there is no file")
+    refuses("data", "doctor", tmp_path, words="is a directory")
+    (tmp_path/"empty").write_text("")
+    refuses("data", "doctor", tmp_path/"empty", words="is empty")
+    (tmp_path/"prose").write_text("not one line\nis JSON\n")
+    assert cmd("data", "doctor", tmp_path/"prose")[0] == 2
+
+
+def test_show(cmd, data):
+    code, out, err = cmd("data", "show", data, "-n", 2, "--weights", "random")
+    assert code == 0 and "⟦0 0 * * *<|im_end|>⟧" in out and "⟦0 1 * * *" in out and "⟦0 2" not in out
+    assert f"{data}:1: " in out and "at 0 o'clock" in out
+    code, out, err = cmd("data", "show", data, "-n", 1, "--weights", "random", "--system", "Be brief.", "--json")
+    row, = json.loads(out)
+    assert row["line"] == 1 and row["tokens"] == len(row["input_ids"]) == len(row["labels"])
+    assert row["taught"] == len("0 0 * * *") + 1 == sum(x != -100 for x in row["labels"])
+    assert bytes(row["input_ids"][8:8]) == b"" and row["tokens"] == 1 + len("system\nBe brief.") + 2 + 1 + len("user\nat 0 o'clock") + 2 + 1 + len("assistant\n0 0 * * *") + 2
+
+
+def test_show_in_colour(data):
+    from ftlab.core import load_model
+    from ftlab.tokens import encode
+    tokenizer = load_model("tiny", "random")[1]
+    talk = {"messages": [{"role": "user", "content": "[b]"}, {"role": "assistant", "content": "x"}]}
+    text = cli._coloured(encode(talk, tokenizer), tokenizer, plain=False)
+    style = {text.plain[s.start:s.end]: str(s.style) for s in text.spans}
+    assert style["x"] == "black on green" and style["<|im_end|>"] == "black on green bold"
+    assert style["["] == "dim" and style["<|im_start|>"] == "dim bold" and "[b]" in text.plain
+    assert "⟦" not in text.plain
+
+
+def test_show_refuses(refuses, data, tmp_path):
+    refuses("data", "show", tmp_path/"no.jsonl", words="there is no file")
+    refuses("data", "show", data, "-n", 0, words="at least 1")
+    refuses("data", "show", data, "--weights", "big", words="use 'real' or 'random'")
+    refuses("data", "show", data, "--model", "smollm2-135m", "--json", words="did you mean 'smollm2-135m-instruct'?")
+    (tmp_path/"bad.jsonl").write_text('{"prompt": 1}\n')
+    refuses("data", "show", tmp_path/"bad.jsonl", words="ftlab data doctor")
+
+
+# ---- train
+
+def test_train_wrote_a_run(trained, data):
+    from ftlab.train import read_recipe
+    assert (trained/"adapter/adapter_model.safetensors").is_file()
+    recipe = read_recipe(trained/"recipe.yaml")
+    assert recipe.model == "tiny" and recipe.max_steps == 3 and recipe.data == str(data)
+
+
+def test_train_prints_the_run_and_only_that(cmd, data, tmp_path):
+    what = ["train", "cron-smollm2-cpu", *TINY, f"data={data}", "max_steps=1", "r=4", "learning_rate=1e-3",
+            "system=yes", "--run", tmp_path/"r"]
+    code, out, err = cmd(*what)
+    assert code == 0 and out == f"{tmp_path/'r'}\n" and "step 1/1  loss" in err
+    from ftlab.train import read_recipe
+    recipe = read_recipe(tmp_path/"r/recipe.yaml")
+    assert (recipe.r, recipe.learning_rate, recipe.system) == (4, 1e-3, "yes")
+    assert cmd(*what)[0] == 2
+    code, out, err = cmd(*what, "--overwrite", "--json")
+    told = json.loads(out)
+    assert code == 0 and told["run"] == str(tmp_path/"r") and told["steps"] == 1 and told["loss"] > 0
+
+
+def test_train_dry_run(cmd, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    what = ["train", "cron-smollm2-cpu", *TINY, f"data={data}", "--dry-run"]
+    code, out, err = cmd(*what)
+    assert code == 0 and "run: runs/cron-smollm2-cpu\n" in out and "data: 8 conversations" in out
+    assert "model: tiny\n" in out and re.search(r"memory: [\d.]+ MB at the peak", out)
+    told = json.loads(cmd(*what, "--json")[1])
+    assert told["data"]["conversations"] == 8 and 0 < told["data"]["supervised"] < 1
+    assert told["memory"]["peak_bytes"] > 0 and told["recipe"]["model"] == "tiny"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_dry_run_of_what_is_not_here(cmd):
+    code, out, err = cmd("train", "llama2-7b-alpaca-qlora", "--dry-run")   # neither is downloaded
+    assert code == 0 and "data: not counted" in out and "memory: no shapes are known for meta-llama" in out
+
+
+def test_train_refuses(refuses, trained, data, tmp_path):
+    refuses("train", "cron", words="shipped: cron-smollm2-cpu")
+    refuses("train", "cron-smollm2-cpu", "lernrate=1", words="did you mean 'learning_rate'?")
+    refuses("train", "cron-smollm2-cpu", "r=x", "--json", words="r: 'x' is str, expected int")
+    refuses("train", "cron-smollm2-cpu", "r=0", words="must be above 0")
+    refuses("train", "cron-smollm2-cpu", "r", words="'r' is not of the form key=value")
+    refuses("train", "cron-smollm2-cpu", "--run", trained, words="--overwrite")
+    refuses("train", "cron-smollm2-cpu", *TINY, f"data={tmp_path/'no.jsonl'}", "--run", tmp_path/"r",
+            words="there is no file")
+    refuses("train", "cron-smollm2-cpu", *TINY, f"data={data}", "target_modules=zz", "--run", tmp_path/"r", words="zz")
+    (tmp_path/"r.yaml").write_text("r: [")
+    refuses("train", tmp_path/"r.yaml", words="is not YAML")
+    assert not (tmp_path/"r").exists()
+
+
+# ---- evaluate, deploy
+
+def test_eval_of_a_run(cmd, trained, data):
+    code, out, err = cmd("eval", trained, "--data", data, "--metric", "cron", "--limit", 5, "--max-new-tokens", 4, "--json")
+    told = json.loads(out)
+    assert code == 0 and told["n"] == 5 and 0 <= told["low"] <= told["score"] <= told["high"] <= 1
+    assert told["samples"] == str(trained/"eval-some-cron.json")
+    kept = json.loads(Path(told["samples"]).read_text())
+    assert len(kept["samples"]) == 5 and kept["samples"][3]["reference"] == "0 3 * * *"
+    assert kept["model"] == str(trained) and kept["metric"] == "cron"
+
+
+def test_eval_of_a_model(cmd, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    what = ["eval", "tiny", "--weights", "random", "--data", data, "--metric", "accuracy", "--max-new-tokens", 2]
+    code, out, err = cmd(*what, "--limit", 2)
+    assert code == 0 and "95% interval 0 to 0.6576" in out   # Wilson's for 0 of 2
+    assert (tmp_path/"runs/eval-tiny-some-accuracy.json").is_file()
+    assert cmd(*what, "--limit", 2, "--out", tmp_path/"mine.json")[0] == 0 and (tmp_path/"mine.json").is_file()
+
+
+def test_eval_refuses(refuses, data, tmp_path):
+    what = ["eval", "tiny", "--weights", "random", "--data", data]
+    refuses(*what, "--metric", "corn", "--json", words="accuracy, bleu, cron, f1, rouge")
+    refuses("eval", "tiny", "--data", tmp_path/"no", "--metric", "cron", words="there is no file")
+    refuses("eval", "smollm2-135m", "--data", data, "--metric", "cron", words="did you mean 'smollm2-135m-instruct'?")
+    refuses("eval", tmp_path, "--data", data, "--metric", "cron", words="no config.json")
+    refuses(*what, words="--metric")
+
+
+def test_merge(cmd, refuses, trained, tmp_path):
+    code, out, err = cmd("merge", trained, "-o", tmp_path/"m")
+    assert code == 0 and out.startswith(f"{tmp_path/'m'} (") and (tmp_path/"m/model.safetensors").is_file()
+    refuses("merge", trained, "-o", tmp_path/"m", words="already there")
+    refuses("merge", tmp_path, "-o", tmp_path/"n", words="ftlab train")
+    refuses("merge", trained, "-o", tmp_path/"n", "--dtype", "int3", words="float32 or bfloat16")
+
+
+def test_export(cmd, refuses, trained, tmp_path, monkeypatch):
+    def export_gguf(folder, out, outtype):   # llama.cpp's converter is tried in lesson 11
+        assert (Path(folder)/"model.safetensors").is_file() and outtype == "q8_0"
+        Path(out).write_bytes(b"GGUF"*1000)
+        return Path(out)
+    monkeypatch.setattr("ftlab.deploy.export_gguf", export_gguf)
+    code, out, err = cmd("export", trained, "--to", "gguf", "-o", tmp_path/"a.gguf", "--outtype", "q8_0")
+    assert (code, out) == (0, f"{tmp_path/'a.gguf'} (4.0 kB)\n")   # from a run: merged on the way
+    assert cmd("merge", trained, "-o", tmp_path/"m")[0] == 0
+    code, out, err = cmd("export", tmp_path/"m", "-o", tmp_path/"b.gguf", "--outtype", "q8_0")
+    assert (code, out) == (0, f"{tmp_path/'b.gguf'} (4.0 kB)\n")   # from a merged folder
+    refuses("export", trained, "-o", tmp_path/"a.gguf", words="already there")
+    refuses("export", trained, "--to", "gptq", "-o", tmp_path/"c", words="use gguf")
+    refuses("export", tmp_path/"no", "-o", tmp_path/"c", words="no adapter_config.json")
+
+
+def test_serve(cmd, trained, monkeypatch):
+    asked = {}
+    def wait(server):   # instead of waiting: one client's request, and Ctrl-C
+        with urllib.request.urlopen(f"{server.url}/v1/models", timeout=20) as r: asked["models"] = json.load(r)
+        body = {"model": "cron", "max_tokens": 2, "messages": [{"role": "user", "content": "at noon"}]}
+        request = urllib.request.Request(f"{server.url}/v1/chat/completions", json.dumps(body).encode(),
+                                         {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as r: asked["answer"] = json.load(r)
+        signal.raise_signal(signal.SIGINT)
+    monkeypatch.setattr("ftlab.serve.Server.wait", wait)
+    code, out, err = cmd("serve", "tiny", "--weights", "random", "--adapter", f"cron={trained}", "--port", 0)
+    assert code == 0 and re.search(r"http://127\.0\.0\.1:\d+/v1 serves tiny, cron; Ctrl-C stops it", out)
+    assert [m["id"] for m in asked["models"]["data"]] == ["tiny", "cron"]
+    assert asked["answer"]["model"] == "cron" and asked["answer"]["usage"]["completion_tokens"] in (1, 2)
+
+
+def test_serve_refuses(refuses, trained, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refuses("serve", "tiny", "--weights", "random", "--port", port, words=f"port {port}")
+    what = ["serve", "tiny", "--weights", "random", "--port", 0, "--adapter"]
+    refuses(*what, "cron", words="NAME=RUN")
+    refuses(*what, f"a={trained}", "--adapter", f"a={trained}", words="two adapters can't share a name")
+    refuses(*what, f"a={tmp_path}", words="no adapter_config.json")
+    refuses("serve", "tiny", "--weights", "random", "--port", 70000, words="--port")
+
+
+@pytest.mark.parametrize("args,module,extra", [(["serve", "tiny"], "starlette", "serve"), (["serve", "tiny"], "uvicorn", "serve"),
+                                               (["run"], "papermill", "course")])
+def test_missing_extras(refuses, monkeypatch, args, module, extra):
+    find = cli.find_spec
+    monkeypatch.setattr(cli, "find_spec", lambda name: None if name == module else find(name))
+    refuses(*args, words=f"{module} is not installed; run `pip install 'ftlab[{extra}]'`")
+
+
+# ---- the course
+
+@pytest.fixture
+def clone(tmp_path, monkeypatch):
+    "A clone with two small notebooks"
+    cell = lambda source, *tags: {"cell_type": "code", "metadata": {"tags": list(tags)}, "source": source,
+                                  "outputs": [], "execution_count": None, "id": f"c{len(source)}"}
+    book = lambda *cells: {"cells": list(cells), "nbformat": 4, "nbformat_minor": 5, "metadata": {
+        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}}
+    (tmp_path/"nbs").mkdir()
+    (tmp_path/"nbs/01_one.ipynb").write_text(json.dumps(book(cell("n = 1", "parameters"), cell("assert n < 3, n"))))
+    (tmp_path/"nbs/02_two.ipynb").write_text(json.dumps(book(cell("n = 1", "parameters"))))
+    (tmp_path/"nbs/profiles.yaml").write_text(
+        "cpu: {common: {}, 01_one: {}, 02_two: {}}\n"
+        "settings: {own: {}, random: {}, env: {}, cap: {}, minutes: {}}\n")
+    monkeypatch.chdir(tmp_path/"nbs")
+    return tmp_path
+
+
+def test_run(cmd, clone):
+    code, out, err = cmd("run", "01_one", "n=3")
+    assert code == 1 and "01_one stopped at cell 2 of 2" in out and "AssertionError: 3" in out
+    assert (clone/"build/course/01_one.ipynb").is_file()
+
+
+def test_run_hands_over_what_was_asked(cmd, clone, monkeypatch):
+    monkeypatch.setattr("ftlab.course.run_course", lambda *asked: given.append(asked) or 130)
+    given = []
+    assert cmd("run", "02_two", "01_one", "n=2", "--from", "01_one") == (130, "", "")
+    assert cmd("run") == (130, "", "")
+    assert given == [(["02_two", "01_one"], "cpu", "01_one", {"n": "2"}), ([], "cpu", None, {})]
+
+
+def test_run_refuses(refuses, clone, monkeypatch):
+    refuses("run", "--profile", "laptop", words="there is no profile 'laptop'")
+    refuses("run", "01_uno", words="there is no notebook '01_uno'")
+    refuses("run", "--from", "03", words="there is no notebook '03'")
+    refuses("run", "m=3", words="there is no parameter 'm'")
+    refuses("run", "n=x", words="n='x' is no int")
+    monkeypatch.chdir("/")
+    refuses("run", words="not inside a clone")
