@@ -82,7 +82,7 @@ def plan(
         for key in keys: _known("parameter", key, known)
     return {n: _given(n, has[n], table, settings, over, bool(notebooks)) for n in names}
 
-# %% ../nbs/21_course.ipynb #854c5f36
+# %% ../nbs/21_course.ipynb #3e50f509
 def _prepared(path)->str:
     "A notebook whose `#| eval: false` cells will be skipped"
     nb = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -123,6 +123,8 @@ def _work():
     except PapermillExecutionError as e: tell(error=e.ename, message=e.evalue)
     except Exception as e: tell(error=type(e).__name__, message=str(e))
     else: tell(done=True)
+
+_WORKER = inspect.getsource(_work) + "\n_work()"   # read now: this file may change during a run
 
 # %% ../nbs/21_course.ipynb #cf8871ad
 def _rss(pid)->int:
@@ -169,7 +171,7 @@ def _listen(worker, cap, tick)->dict:
         if time.monotonic() - start > cap: return seen | {
             "error": "TimeoutError", "message": f"the notebook took longer than {cap/60:g} minutes"}
 
-# %% ../nbs/21_course.ipynb #2dad3e8a
+# %% ../nbs/21_course.ipynb #4d6da72a
 def _publish(part, copy):
     "Put an executed notebook in its place, without the paths of this machine"
     nb = json.loads(part.read_text(encoding="utf-8"))
@@ -185,7 +187,7 @@ def _execute(root, name, given, copy, env, cap, tick)->dict:
     job = {"nb": _prepared(root/"nbs"/f"{name}.ipynb"), "copy": str(part), "given": given,
            "cwd": str(root/"nbs"), "seconds": int(cap)}
     with open(desk/"log", "w") as log: worker = subprocess.Popen(
-        [sys.executable, "-c", inspect.getsource(_work) + "\n_work()"], stdin=subprocess.PIPE,
+        [sys.executable, "-c", _WORKER], stdin=subprocess.PIPE,
         stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
         env={**env, **os.environ, "JUPYTER_RUNTIME_DIR": str(desk)})
     try:

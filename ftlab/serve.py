@@ -289,7 +289,7 @@ def _bind(host, port):
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
+        listener.bind((host, port)); listener.listen()
     except (OSError, OverflowError) as e:
         listener.close()
         raise OSError(f"cannot listen on {host} port {port}: {e}; choose another port with `port`, "
@@ -324,7 +324,7 @@ class Server:
 
     def wait(self):
         "Until the server stops, or Ctrl-C"
-        while self.thread.is_alive(): self.thread.join(.2)
+        while self.thread.is_alive(): time.sleep(.2)
 
 # %% ../nbs/12_serve.ipynb #31c6decf
 def serve(

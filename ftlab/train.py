@@ -87,7 +87,7 @@ def _recipe(values:dict)->Recipe:
         if getattr(r, k) <= 0: raise ValueError(f"{k}: {getattr(r, k)} must be above 0")
     return r
 
-# %% ../nbs/07_train.ipynb #84a2dbff
+# %% ../nbs/07_train.ipynb #a829d384
 def prepare(
     recipe:Recipe,
     tokenizer,
@@ -108,7 +108,8 @@ def prepare(
 
 def _local(data:str)->Path:
     "A file; a hub id is written once as JSONL into the cache"
-    if Path(data).exists() or data.count("/") != 1 or Path(data).suffix: return Path(data)
+    if Path(data).exists() or data.count("/") != 1 or data[0] in "/.~" or Path(data).suffix:
+        return Path(data)
     from datasets import load_dataset
     from ftlab.core import cache_dir
     path = cache_dir()/"data"/f"{data.replace('/', '--')}.jsonl"
@@ -173,7 +174,7 @@ class _Log(TrainerCallback):
         with open(self.path, "a", encoding="utf-8") as f: f.write(json.dumps(line) + "\n")
         if self.report: self.report(line)
 
-# %% ../nbs/07_train.ipynb #596d0204
+# %% ../nbs/07_train.ipynb #8e7409ce
 def finetune(
     recipe:Recipe,
     run:str|Path,             # the run directory to make
@@ -185,13 +186,19 @@ def finetune(
     if run.exists() and not overwrite: raise FileExistsError(
         f"{run} exists; choose another name, or overwrite it (overwrite=True, --overwrite)")
     shutil.rmtree(new, ignore_errors=True); new.mkdir(parents=True)
+    try: return _train(run, new, recipe, report)
+    except BaseException: shutil.rmtree(new, ignore_errors=True); raise
+
+def _train(run, new, recipe, report)->Path:
+    "The run, in the new directory"
     keep_pages(); seed_everything(recipe.seed)
     base,tokenizer = _base(recipe)
     rows = prepare(recipe, tokenizer)
     model = _adapt(base, recipe); use_packing(model.get_base_model())
     args = TrainingArguments(output_dir=new/"trainer", save_strategy="no", report_to="none",
-        disable_tqdm=True, remove_unused_columns=False, label_names=["labels"], logging_steps=5,
-        logging_first_step=True, log_level="error", use_cpu=device() == "cpu", data_seed=recipe.seed,
+        disable_tqdm=True, remove_unused_columns=False, label_names=["labels"],
+        logging_steps=5, logging_first_step=True, logging_nan_inf_filter=False,
+        log_level="error", use_cpu=device() == "cpu", data_seed=recipe.seed,
         **{k: getattr(recipe, k) for k in ("learning_rate", "lr_scheduler_type", "warmup_steps",
            "num_train_epochs", "max_steps", "per_device_train_batch_size",
            "gradient_accumulation_steps", "seed")})

@@ -261,7 +261,8 @@ def test_show(cmd, data):
     row, = json.loads(out)
     assert row["line"] == 1 and row["tokens"] == len(row["input_ids"]) == len(row["labels"])
     assert row["taught"] == len("0 0 * * *") + 1 == sum(x != -100 for x in row["labels"])
-    assert bytes(row["input_ids"][8:8]) == b"" and row["tokens"] == 1 + len("system\nBe brief.") + 2 + 1 + len("user\nat 0 o'clock") + 2 + 1 + len("assistant\n0 0 * * *") + 2
+    text = "system\nBe brief.user\nat 0 o'clockassistant\n0 0 * * *" + "\n"*3
+    assert row["tokens"] == len(text) + 2*3   # a byte is a token here, and so are a turn's two markers
 
 
 def test_show_in_colour(data):

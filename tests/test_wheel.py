@@ -1,10 +1,13 @@
 "The wheel: what it carries, what it asks for, and that it works away from the clone."
+import ast
 import email
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -48,6 +51,15 @@ def away(wheel, tmp_path_factory):
     return run
 
 
+def name(ask): return re.match(r"[\w.-]+", ask)[0].lower().replace("_", "-")
+
+
+def read(wheel, file):
+    "A file of the wheel's dist-info"
+    z = zipfile.ZipFile(wheel)
+    return z.read(next(n for n in z.namelist() if n.endswith(f".dist-info/{file}"))).decode()
+
+
 def test_files(wheel):
     have = set(zipfile.ZipFile(wheel).namelist())
     for path in (ROOT/"ftlab").rglob("*"):
@@ -60,28 +72,19 @@ def test_files(wheel):
 
 
 def test_metadata(wheel):
-    z = zipfile.ZipFile(wheel)
-    read = lambda name: z.read(next(n for n in z.namelist() if n.endswith(f".dist-info/{name}"))).decode()
-    meta = email.message_from_string(read("METADATA"))
+    meta = email.message_from_string(read(wheel, "METADATA"))
     asks = meta.get_all("Requires-Dist")
-    plain = {"".join(c for c in a.split(";")[0] if c.isalnum() or c in "-_ ").split()[0].rstrip("0123456789")
-             for a in asks if "extra ==" not in a}
-    heavy = {"nbdev", "jupyterlab", "nbgrader", "papermill", "notebook", "ipykernel", "pytest", "matplotlib",
-             "starlette", "uvicorn"}
-    assert not {p for p in plain for h in heavy if p.startswith(h)} and any(p.startswith("torch") for p in plain)
+    plain = {name(a) for a in asks if "extra ==" not in a}
+    assert not plain & {"nbdev", "jupyterlab", "nbgrader", "papermill", "notebook", "ipykernel", "pytest",
+                        "matplotlib", "starlette", "uvicorn"} and {"torch", "peft", "typer"} <= plain
     assert set(meta.get_all("Provides-Extra")) == {"serve", "course", "dev"}
     assert meta["Requires-Python"] == ">=3.11" and meta["Name"] == "ftlab"
-    assert "ftlab = ftlab.cli:main" in read("entry_points.txt")
+    assert "ftlab = ftlab.cli:main" in read(wheel, "entry_points.txt")
 
 
 def test_every_import_of_a_module_is_asked_for(wheel):
     "A package that ftlab imports comes with it, or with the extra that the command names"
-    import ast
-    import re
-    from importlib.metadata import packages_distributions
-    meta = email.message_from_string(zipfile.ZipFile(wheel).read(
-        next(n for n in zipfile.ZipFile(wheel).namelist() if n.endswith("/METADATA"))).decode())
-    name = lambda ask: re.match(r"[\w.-]+", ask)[0].lower().replace("_", "-")
+    meta = email.message_from_string(read(wheel, "METADATA"))
     asked = {name(a) for a in meta.get_all("Requires-Dist") if 'extra == "dev"' not in a}
     comes_along = {"numpy", "filelock", "huggingface-hub", "tokenizers", "jinja2"}   # with torch, transformers
     of, missing = packages_distributions(), {}
@@ -92,8 +95,7 @@ def test_every_import_of_a_module_is_asked_for(wheel):
             for top in {n.split(".")[0] for n in names} - sys.stdlib_module_names - {"ftlab"}:
                 dists = {name(d) for d in of.get(top, [top])}
                 if not dists & (asked | comes_along): missing.setdefault(top, []).append(path.name)
-    missing.pop("IPython", None); missing.pop("nbformat", None); missing.pop("traitlets", None)   # with jupyterlab
-    assert not missing
+    assert not missing.keys() - {"IPython", "nbformat", "traitlets"}, missing   # those three come with jupyterlab
 
 
 def test_command_away_from_the_clone(away):
@@ -110,6 +112,7 @@ def test_command_away_from_the_clone(away):
 
 
 def test_library_away_from_the_clone(away):
+    (away.folder/"one.jsonl").write_text('{"prompt": "noon", "completion": "0 12 * * *"}\n')
     done = away("""if True:
         from ftlab.train import finetune, read_recipe
         from ftlab.evaluate import score
@@ -119,6 +122,6 @@ def test_library_away_from_the_clone(away):
         run = finetune(read_recipe("cron-smollm2-cpu", model="tiny", weights="random", dtype="float32", max_steps=1,
                                    data="one.jsonl", max_length=512), "run")
         print(sorted(p.name for p in run.iterdir()))
-    """) if (away.folder/"one.jsonl").write_text('{"prompt": "noon", "completion": "0 12 * * *"}\n') else None
+    """)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().endswith("['adapter', 'manifest.json', 'metrics.jsonl', 'recipe.yaml']")
