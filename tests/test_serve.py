@@ -51,7 +51,8 @@ def call(server, body, path="/v1/chat/completions"):
 
 
 values = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5), lambda inner:
-    st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["role", "content", "user", "x"]), inner, max_size=3), max_leaves=8)
+    st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["role", "content", "user", "x"]), inner, max_size=3), max_leaves=8)
 keys = st.sampled_from("model messages max_tokens max_completion_tokens temperature top_p n stream seed user tools".split())
 
 
