@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Recipe', 'read_recipe', 'prepare', 'PackedTrainer', 'keep_pages', 'finetune', 'load_tuned', 'LossPlot']
 
-# %% ../nbs/07_train.ipynb #c34c77bd
+# %% ../nbs/07_train.ipynb #453ebc2c
 import ctypes, json, math, os, platform, shutil, time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -13,13 +13,13 @@ from difflib import get_close_matches
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from .core import (device, load_model, manifest, model_path, pick_dtype, seed_everything,
+                        sha256, write_json)
 import torch
 import yaml
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import load_file
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
-from .core import (device, load_model, manifest, model_path, pick_dtype, seed_everything,
-                        sha256, write_json)
 from .data import load
 from .pack import collate, packed_loss, use_packing
 from .tokens import IGNORE_INDEX, encode
@@ -211,7 +211,7 @@ def _train(run, new, recipe, report)->Path:
         f"the loss is {done.training_loss}; lower learning_rate (now {recipe.learning_rate})")
     return _keep(run, new, recipe, model, tokenizer, rows, done.metrics)
 
-# %% ../nbs/07_train.ipynb #9232eb8e
+# %% ../nbs/07_train.ipynb #cf220666
 def _keep(run, new, recipe, model, tokenizer, rows, metrics)->Path:
     "Complete the new directory, then put it in the old one's place"
     model.save_pretrained(new/"adapter"); tokenizer.save_pretrained(new/"adapter")
@@ -224,8 +224,10 @@ def _keep(run, new, recipe, model, tokenizer, rows, metrics)->Path:
         taught=sum(l != IGNORE_INDEX for r in rows for l in r["labels"])/tokens,
         trainable=model.get_nb_trainable_parameters()[0]))
     shutil.rmtree(new/"trainer", ignore_errors=True)
-    if run.exists(): shutil.rmtree(run)
-    new.rename(run)
+    old = run.parent/f".{run.name}.old"
+    shutil.rmtree(old, ignore_errors=True)
+    if run.exists(): run.rename(old)     # two renames: killed between them, both runs are still whole
+    new.rename(run); shutil.rmtree(old, ignore_errors=True)
     return run
 
 # %% ../nbs/07_train.ipynb #84231e5d
