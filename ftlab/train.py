@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Recipe', 'read_recipe', 'prepare', 'PackedTrainer', 'keep_pages', 'finetune', 'load_tuned', 'LossPlot']
 
-# %% ../nbs/07_train.ipynb #453ebc2c
+# %% ../nbs/07_train.ipynb #375b189e
 import ctypes, json, math, os, platform, shutil, time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -18,13 +18,14 @@ from .core import (device, load_model, manifest, model_path, pick_dtype, seed_ev
 import torch
 import yaml
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from peft.optimizers import create_loraplus_optimizer
 from safetensors.torch import load_file
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from .data import load
 from .pack import collate, packed_loss, use_packing
 from .tokens import IGNORE_INDEX, encode
 
-# %% ../nbs/07_train.ipynb #cb66f907
+# %% ../nbs/07_train.ipynb #db5c0825
 @dataclass
 class Recipe:
     "What to train, on what, and how; the names are peft's and transformers' own"
@@ -39,6 +40,7 @@ class Recipe:
     lora_dropout:float = 0.             # one short epoch does not overfit
     target_modules:str = "all-linear"   # or names: q_proj,v_proj
     learning_rate:float = 1e-3          # about 10 times what full fine-tuning wants
+    loraplus_lr_ratio:float = 1.        # B's learning rate over A's (LoRA+); 1: the same
     lr_scheduler_type:str = "linear"    # transformers' names
     warmup_steps:float = .03            # below 1: share of all steps
     num_train_epochs:float = 1
@@ -50,7 +52,7 @@ class Recipe:
     dtype:str = "auto"                  # of the frozen base: auto (measured), float32, bfloat16
     seed:int = 42
 
-# %% ../nbs/07_train.ipynb #39583bc4
+# %% ../nbs/07_train.ipynb #a2225bce
 def read_recipe(
     source:str|Path, # a YAML file, or the name of a shipped recipe
     **changes,       # fields to set on top
@@ -68,13 +70,16 @@ def read_recipe(
     return _recipe(values | changes)
 
 def _recipe(values:dict)->Recipe:
-    "Checked: known keys, and values of the right type"
+    "Checked: known keys, and values of the right type and range"
     known = {f.name: f.type for f in fields(Recipe)}
     for k,v in values.items():
         if k not in known:
             near = get_close_matches(k, known, 1)
             raise ValueError(f"unknown key {k!r} in a recipe"
                              + (f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"))
+        if known[k] is float and isinstance(v, str):
+            try: v = values[k] = float(v)          # 4e-4 without a point is a text to YAML 1.1
+            except ValueError: pass                # refused below
         number = isinstance(v, int) and not isinstance(v, bool) and known[k] is float
         if not (type(v) is known[k] or number): raise ValueError(
             f"{k}: {v!r} is {type(v).__name__}, expected {known[k].__name__}")
@@ -83,8 +88,8 @@ def _recipe(values:dict)->Recipe:
     if r.dtype not in ("auto", "float32", "bfloat16"): raise ValueError(
         f"dtype: {r.dtype!r}; use auto, float32 or bfloat16")
     for k in ("r", "lora_alpha", "learning_rate", "per_device_train_batch_size",
-              "gradient_accumulation_steps", "max_length", "num_train_epochs"):
-        if getattr(r, k) <= 0: raise ValueError(f"{k}: {getattr(r, k)} must be above 0")
+              "gradient_accumulation_steps", "max_length", "num_train_epochs", "loraplus_lr_ratio"):
+        if not 0 < getattr(r, k) < math.inf: raise ValueError(f"{k}: {getattr(r, k)} must be above 0, and finite")
     return r
 
 # %% ../nbs/07_train.ipynb #a829d384
@@ -153,6 +158,12 @@ def _adapt(model, recipe:Recipe):
     return get_peft_model(model, LoraConfig(r=recipe.r, lora_alpha=recipe.lora_alpha,
         lora_dropout=recipe.lora_dropout, target_modules=target, task_type="CAUSAL_LM"))
 
+# %% ../nbs/07_train.ipynb #cc05e8ed
+def _optimizer(model, recipe:Recipe):
+    "AdamW over A and B. Source: Hayou et al. 2024, LoRA+, section 4"
+    return create_loraplus_optimizer(model, torch.optim.AdamW, lr=recipe.learning_rate,
+        loraplus_lr_ratio=recipe.loraplus_lr_ratio, fused=True)
+
 # %% ../nbs/07_train.ipynb #7e528979
 def keep_pages()->bool: # whether it could be told
     "Tell glibc's malloc to keep freed memory; returns False where there is no glibc"
@@ -174,7 +185,7 @@ class _Log(TrainerCallback):
         with open(self.path, "a", encoding="utf-8") as f: f.write(json.dumps(line) + "\n")
         if self.report: self.report(line)
 
-# %% ../nbs/07_train.ipynb #8e7409ce
+# %% ../nbs/07_train.ipynb #107f4601
 def finetune(
     recipe:Recipe,
     run:str|Path,             # the run directory to make
@@ -204,6 +215,7 @@ def _train(run, new, recipe, report)->Path:
            "gradient_accumulation_steps", "seed")})
     trainer = PackedTrainer(model=model, args=args, train_dataset=rows,
         data_collator=partial(_collate, share=recipe.share_prefix),
+        optimizers=(_optimizer(model, recipe), None),
         callbacks=[_Log(new/"metrics.jsonl", report)])
     trainer.remove_callback(PrinterCallback)
     done = trainer.train()

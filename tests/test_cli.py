@@ -286,6 +286,7 @@ def test_train_wrote_a_run(trained, data):
     assert recipe.model == "tiny" and recipe.max_steps == 3 and recipe.data == str(data)
 
 
+@pytest.mark.slow
 def test_train_prints_the_run_and_only_that(cmd, data, tmp_path):
     what = ["train", "cron-smollm2-cpu", *TINY, f"data={data}", "max_steps=1", "r=4", "learning_rate=1e-3",
             "system=yes", "--run", tmp_path/"r"]
@@ -440,6 +441,7 @@ def clone(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_run(cmd, clone):
     code, out, err = cmd("run", "01_one", "n=3")
     assert code == 1 and "01_one stopped at cell 2 of 2" in out and "AssertionError: 3" in out

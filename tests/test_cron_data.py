@@ -44,6 +44,7 @@ def splits(made):
     return {name: rows_of(made / f"{name}.jsonl") for name in ("train", "dev", "test")}
 
 
+@pytest.mark.slow
 def test_same_bytes_whatever_the_hash_seed(tmp_path):
     for seed in "01":
         subprocess.run([*MAKE, "--train", "300", "--out", str(tmp_path / seed)], check=True,
@@ -52,6 +53,7 @@ def test_same_bytes_whatever_the_hash_seed(tmp_path):
         assert (tmp_path / "0" / name).read_bytes() == (tmp_path / "1" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_shorter_train_is_a_prefix(tmp_path, made):
     subprocess.run([*MAKE, "--train", "300", "--out", str(tmp_path)], check=True, capture_output=True)
     assert (made / "train.jsonl").read_bytes().startswith((tmp_path / "train.jsonl").read_bytes())
@@ -192,6 +194,7 @@ def test_handwritten_texts_are_not_in_train(splits):
     assert shared <= 11, f"{shared} handwritten texts are also generated ones"
 
 
+@pytest.mark.slow
 def test_check_finds_a_changed_file(tmp_path):
     "--check says no when dev.jsonl, the manifest or the frozen set are not what they were."
     copy = tmp_path / "data"

@@ -337,6 +337,7 @@ def mutants(seed):
         yield text
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_on_2000_broken_files(tmp_path):
     path, source, codes, empty = tmp_path / "a.jsonl", mutants(7), set(), 0
     for n in range(2000):

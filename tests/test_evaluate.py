@@ -137,6 +137,7 @@ def test_every_metric_is_one_for_the_truth_and_has_a_sane_interval(name):
     assert 0 <= got["low"] <= got["score"] <= got["high"] <= 1 and got["n"] == 4 and set(got) == {"score", "low", "high", "n"}
 
 
+@pytest.mark.slow
 def test_metrics_load_without_a_network(tmp_path):
     code = ("import socket\ndef no(*a, **k): raise SystemExit('network!')\nsocket.socket.connect = no\n"
             "socket.getaddrinfo = no\nfrom ftlab.evaluate import score\n"

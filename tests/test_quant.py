@@ -107,6 +107,7 @@ def test_linears():
     assert net.lm_head.weight is net.model.embed_tokens.weight
 
 
+@pytest.mark.slow
 def test_no_log_line():
     code = "import ftlab.quant, bitsandbytes"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

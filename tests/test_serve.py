@@ -119,6 +119,7 @@ def test_ipv6():
         assert server.url.startswith("http://[::1]:") and call(server, None, "/health")[0] == 200
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_ctrl_c_ends_it_cleanly(adapters, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as s: port = s.getsockname()[1]
