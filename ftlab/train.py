@@ -52,7 +52,7 @@ class Recipe:
     dtype:str = "auto"                  # of the frozen base: auto (measured), float32, bfloat16
     seed:int = 42
 
-# %% ../nbs/07_train.ipynb #a2225bce
+# %% ../nbs/07_train.ipynb #030add48
 def read_recipe(
     source:str|Path, # a YAML file, or the name of a shipped recipe
     **changes,       # fields to set on top
@@ -89,7 +89,8 @@ def _recipe(values:dict)->Recipe:
         f"dtype: {r.dtype!r}; use auto, float32 or bfloat16")
     for k in ("r", "lora_alpha", "learning_rate", "per_device_train_batch_size",
               "gradient_accumulation_steps", "max_length", "num_train_epochs", "loraplus_lr_ratio"):
-        if not 0 < getattr(r, k) < math.inf: raise ValueError(f"{k}: {getattr(r, k)} must be above 0, and finite")
+        if not 0 < getattr(r, k) < math.inf: raise ValueError(
+            f"{k}: {getattr(r, k)} must be above 0, and finite")
     return r
 
 # %% ../nbs/07_train.ipynb #a829d384

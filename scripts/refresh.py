@@ -54,6 +54,7 @@ def picture():
     if not browser: return print("no Chromium here; docs/results.png stays as it is")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
              "--disable-background-networking", "--window-size=1100,1000"]
+    (ROOT / "docs").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as d:
         subprocess.run([browser, *flags, f"--user-data-dir={d}", f"--screenshot={ROOT}/docs/results.png",
                         (DONE / "index.html").as_uri()], check=True, capture_output=True)

@@ -614,9 +614,9 @@ def k_alone(t, p):
     t.used.append("alone." + which)
 
 
-KINDS = {"times": (k_times, 13), "weekdays": (k_weekdays, 14), "ranges": (k_ranges, 16),
-         "intervals": (k_intervals, 12), "months": (k_months, 11), "days": (k_days, 11),
-         "combinations": (k_combinations, 15), "colloquial": (k_colloquial, 11)}
+KINDS = {"times": (k_times, 11.8), "weekdays": (k_weekdays, 12.1), "ranges": (k_ranges, 13.5),
+         "intervals": (k_intervals, 10), "months": (k_months, 16), "days": (k_days, 13),
+         "combinations": (k_combinations, 21), "colloquial": (k_colloquial, 10.5)}
 
 
 # ---------------------------------------------------------------- haste

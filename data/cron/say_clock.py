@@ -196,7 +196,7 @@ def half_past(t, h, m):
         if m == 30 else None
 
 
-@family("clock", 2.0, core=True)
+@family("clock", 4.0, core=True)
 def quarter(t, h, m):
     a = t.pick(["", "", "a "])
     if m == 15:
@@ -212,7 +212,7 @@ def past(t, h, m):
     return f"{num(t, m, 0.6)}{unit} {_past(t)} {_named(t, h)}"
 
 
-@family("clock", 1.8, core=True)
+@family("clock", 2.6, core=True)
 def to(t, h, m):
     if m < 31 or m == 45:
         return None
@@ -229,7 +229,7 @@ def past_bare(t, h, m):
     return f"{lead} past {num(t, h, 0.4) if h < 13 else h}"
 
 
-@family("clock", 0.5, core=True)
+@family("clock", 0.8, core=True)
 def to_bare(t, h, m):
     if m < 35 or h > 22 or m % 5:
         return None

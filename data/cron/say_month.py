@@ -441,8 +441,8 @@ templates("date", """
 month_day! 4: {m} {d}
 month_nth! 4: {m} {nth}
 nth_of! 4: [the |]{nth} of {m}
-day_month! 3: {d} {m}
-nth_month 2: {nth} {m}
+day_month! 5: {d} {m}
+nth_month 3: {nth} {m}
 month_the 1: {m} the {nth}
 dash 0.5: {d}-{m}
 day_of 0.5: day {d} of {m}
@@ -452,7 +452,7 @@ dayth 0.4: the {nth} day of {m}
 templates("yearly", """
 on! 5: on {x}
 every! 4: every {x}
-bare! 2: {x}
+bare! 4: {x}
 each 1: each {x}
 every_year! 2: every year on {x}
 year_on 1: each year on {x}
