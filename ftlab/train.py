@@ -262,10 +262,11 @@ def load_tuned(
                              f"is {recipe.model} the model it was trained on?")
     return model,tokenizer
 
-# %% ../nbs/07_train.ipynb #c6c229b1
+# %% ../nbs/07_train.ipynb #1feb57b3
 class LossPlot:
     "A figure that follows a run in a notebook; pass it to `finetune` as `report`"
-    def __init__(self): self.lines,self.handle = [],None
+    def __init__(self, every:float=5.): # draw at most so often, in seconds: a figure takes a quarter of one
+        self.lines,self.handle,self.every,self.drawn = [],None,every,-every
     def draw(self, size=(6,3)):
         import matplotlib.pyplot as plt
         fig,ax = plt.subplots(figsize=size)
@@ -278,5 +279,7 @@ class LossPlot:
     def __call__(self, line:dict):
         from IPython.display import display
         self.lines.append(line)
+        if time.monotonic() - self.drawn < self.every: return
+        self.drawn = time.monotonic()
         if self.handle is None: self.handle = display(self.draw(), display_id=True)
         else: self.handle.update(self.draw())
