@@ -27,7 +27,7 @@ from say_all import example  # noqa: E402
 
 from ftlab.cron import never, parse  # noqa: E402
 
-SEED, TRAIN, DEV, TEST = 42, 9600, 200, 400
+SEED, TRAIN, DEV, TEST = 42, 9000, 200, 400
 HELD_SHARE = 0.15
 FROZEN = "e544d5ce7b53a349f3310757b85b8e2a9f732c9149641db2ca871a41c26e3ce7"   # handwritten.jsonl
 LAST = dict(zip(range(1, 13), (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)))
