@@ -82,7 +82,7 @@ def plan(
         for key in keys: _known("parameter", key, known)
     return {n: _given(n, has[n], table, settings, over, bool(notebooks)) for n in names}
 
-# %% ../nbs/21_course.ipynb #3e50f509
+# %% ../nbs/21_course.ipynb #f73143c4
 def _prepared(path)->str:
     "A notebook whose `#| eval: false` cells will be skipped"
     nb = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -120,7 +120,7 @@ def _work():
         engine_name="telling", kernel_name="python3", language="python", cwd=job["cwd"],
         progress_bar=False, execution_timeout=job["seconds"],
         config=Config({"KernelManager": {"transport": "ipc"}}))
-    except PapermillExecutionError as e: tell(error=e.ename, message=e.evalue)
+    except PapermillExecutionError as e: tell(error=e.ename, message=e.evalue, trace="\n".join(e.traceback))
     except Exception as e: tell(error=type(e).__name__, message=str(e))
     else: tell(done=True)
 
@@ -222,7 +222,7 @@ def _screen(console, every=30):
         if time.monotonic() - last > every: console.print(s); last = time.monotonic()
     yield show
 
-# %% ../nbs/21_course.ipynb #32c78437
+# %% ../nbs/21_course.ipynb #538570eb
 def _again(profile, notebooks, steps, name, over)->str:
     "The command that goes on from `name`"
     words = [f"{k}={v}" for k,v in over.items()]
@@ -233,8 +233,12 @@ def _again(profile, notebooks, steps, name, over)->str:
 
 def _stopped(name, r, cells, copy, again)->str:
     "What happened to a notebook, where to look, how to go on"
-    code = [l.strip() for l in r["source"].splitlines() if l.strip() and not l.startswith("#|")]
-    words = re.sub(r"\x1b\[[\d;]*m", "", r["message"]).strip().splitlines()[-6:]
+    plain = lambda text: re.sub(r"\x1b\[[\d;]*m", "", text)
+    code = r["source"].lstrip("\n").splitlines()
+    at = re.search(r"Cell In\[\d+\], line (\d+)", plain(r.get("trace", "")))
+    if at: code = code[int(at[1]) - 1:]                       # the line that raised; else the first
+    code = [l.strip() for l in code if l.strip() and not l.startswith("#|")]
+    words = plain(r["message"]).strip().splitlines()[-6:]
     if r["error"] == "DeadKernelError": words = ["its kernel was killed, most often for want of "
                                                  f"memory; it held {r['ram']/1e9:.1f} GB at most"]
     return "\n".join([f"{name} stopped at cell {r['cell']} of {cells}",

@@ -126,7 +126,7 @@ def test_a_full_disk(clone, monkeypatch):
 @pytest.mark.slow
 def test_a_failing_notebook(clone):
     code, said = run(clone, profile="smoke")
-    assert code == 1 and "02_fails stopped at cell 3 of 3\n    # a reader looks here\n" in said
+    assert code == 1 and "02_fails stopped at cell 3 of 3\n    int('seven')\n" in said
     assert "ValueError: invalid literal for int() with base 10: 'seven'\n" in said
     assert "nbs/02_fails.ipynb; as it ran: build/smoke/02_fails.ipynb\n" in said
     assert said.endswith("Go on: make course PROFILE=smoke FROM=02_fails\n")
