@@ -41,7 +41,7 @@ def outputs(cell):
     for o in cell.get("outputs", []):
         if "text/markdown" in o.get("data", {}):
             text = "".join(o["data"]["text/markdown"])
-            text = re.sub(r"\]\(\.\./nbs/(\w+)\.ipynb\)", r"](\1.ipynb)", text)
+            text = re.sub(r"\]\(\.\./nbs/(\w+)\.ipynb\)", r"](\1.html)", text)
             o["data"]["text/markdown"] = re.sub(
                 r"\]\(\.\./([^)]+)\)", r"](https://github.com/ftlab/ftlab/blob/main/\1)", text)
     return cell

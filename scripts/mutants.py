@@ -104,6 +104,7 @@ def main():
     count = {v: sum(r["verdict"] == v for r in rows) for v in ("assertion", "error", "survived")}
     noticed = 1 - count["survived"] / len(rows)
     print(f"{len(rows)} mutants: {count}; {count['assertion'] / len(rows):.0%} by an assertion, {noticed:.0%} noticed")
+    (ROOT / "benchmarks").mkdir(exist_ok=True)
     (ROOT / "benchmarks/mutants.json").write_text(
         json.dumps({"counts": count, "mutants": rows}, indent=1) + "\n", encoding="utf-8")
     sys.exit(noticed < .9)

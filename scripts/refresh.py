@@ -54,7 +54,6 @@ def picture():
     if not browser: return print("no Chromium here; docs/results.png stays as it is")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
              "--disable-background-networking", "--window-size=1100,1000"]
-    (ROOT / "docs").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as d:
         subprocess.run([browser, *flags, f"--user-data-dir={d}", f"--screenshot={ROOT}/docs/results.png",
                         (DONE / "index.html").as_uri()], check=True, capture_output=True)
@@ -64,6 +63,7 @@ def picture():
 if not (DONE / "summary.json").exists(): sys.exit("no build/course/summary.json; run `make course` first")
 for p in sorted((ROOT / "nbs").glob("[0-9]*.ipynb")):
     if (DONE / p.name).exists(): refresh(p)
+for folder in ("benchmarks", "docs"): (ROOT / folder).mkdir(exist_ok=True)
 shutil.copy(DONE / "summary.json", ROOT / "benchmarks/course.json")
 subprocess.run([Path(sys.executable).parent / "jupyter", "nbconvert", "--to", "notebook", "--inplace",
                 "--execute", "--log-level=ERROR", ROOT / "nbs/index.ipynb"], check=True)
