@@ -15,6 +15,7 @@ html_theme, html_title = "furo", "ftlab"
 nb_execution_mode = "off"
 nb_merge_streams = True
 nb_output_stderr = "remove"
+nb_render_markdown_format = "myst"
 myst_enable_extensions = ["dollarmath", "html_image"]
 myst_heading_anchors = 3
 suppress_warnings = ["misc.highlighting_failure", "myst.header"]
@@ -41,7 +42,7 @@ def outputs(cell):
     for o in cell.get("outputs", []):
         if "text/markdown" in o.get("data", {}):
             text = "".join(o["data"]["text/markdown"])
-            text = re.sub(r"\]\(\.\./nbs/(\w+)\.ipynb\)", r"](\1.html)", text)
+            text = re.sub(r"\]\(\.\./nbs/(\w+)\.ipynb\)", r"](\1.ipynb)", text)
             o["data"]["text/markdown"] = re.sub(
                 r"\]\(\.\./([^)]+)\)", r"](https://github.com/ftlab/ftlab/blob/main/\1)", text)
     return cell
