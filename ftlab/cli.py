@@ -93,10 +93,10 @@ def _typed(pairs, types=None):
         key, equals, text = pair.partition("=")
         if not equals or not key: raise ValueError(f"{pair!r} is not of the form key=value")
         wanted = (types or {}).get(key)
-        if wanted is str: out[key] = text
+        if wanted in (str, float): out[key] = text          # the room reads a number, or says what it expected
         else:
-            try: out[key] = float(text) if wanted is float else yaml.safe_load(text)
-            except (ValueError, yaml.YAMLError): out[key] = text   # the room says what it expected
+            try: out[key] = yaml.safe_load(text)
+            except yaml.YAMLError: out[key] = text
     return out
 
 
