@@ -52,12 +52,12 @@ def _batch(rows, n, fill):
     return (torch.cat([head, own["input_ids"]], 1),
             torch.cat([torch.ones_like(head), own["attention_mask"]], 1))
 
-# %% ../nbs/09_evaluate.ipynb #15a413b7
+# %% ../nbs/09_evaluate.ipynb #b28a16e3
 def generate(
     model, tokenizer,       # a causal language model, and its tokenizer with a chat template
     conversations:list,     # {"messages": [...]} each; a final assistant turn is not shown
     max_new_tokens:int=32,  # longest answer, in tokens
-    batch_size:int=32,      # prompts at a time; the answers do not depend on it
+    batch_size:int=64,      # prompts at a time; the answers do not depend on it
 )->list[str]:               # one answer each, in the order of the conversations
     "Greedy answers; stops at any end token."
     from transformers import GenerationConfig
@@ -202,7 +202,7 @@ def solved(
     if done.status == "refused": raise RuntimeError(f"nothing was run: {done.why}")
     return done.value == json.loads(json.dumps([output for _, output in cases]))
 
-# %% ../nbs/09_evaluate.ipynb #80dd34ad
+# %% ../nbs/09_evaluate.ipynb #fb8b732a
 def _asked(record, metric):
     if metric != "cron" or record["messages"][0]["role"] == "system": return record
     return {"messages": [{"role": "system", "content": SYSTEM}, *record["messages"]]}
@@ -212,7 +212,7 @@ def evaluate_file(
     path:str|Path,          # conversations in any format that `ftlab.data.load` reads
     metric:str,             # accuracy, bleu, cron, f1 or rouge
     max_new_tokens:int=32,  # longest answer, in tokens
-    batch_size:int=32,      # prompts at a time
+    batch_size:int=64,      # prompts at a time
     limit:int=0,            # only so many records from the start; 0: all
 )->dict:                    # score, low, high, n, rejected, samples
     "Ask, score, and keep every sample."

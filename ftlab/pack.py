@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['common_prefix', 'pack', 'layout', 'use_packing', 'collate', 'packed_loss']
 
-# %% ../nbs/06b_pack.ipynb #56ebf6c3
-from itertools import accumulate
+# %% ../nbs/06b_pack.ipynb #f18e3596
+from functools import partial
 from .tokens import IGNORE_INDEX
 
 # %% ../nbs/06b_pack.ipynb #53ac4717
@@ -40,38 +40,37 @@ def pack(
     return {"input_ids": ids, "position_ids": positions, "prefix": prefix, "lengths": lengths,
             "keep": keep, "labels": labels}
 
-# %% ../nbs/06b_pack.ipynb #1b5082cd
+# %% ../nbs/06b_pack.ipynb #f50185b4
 def layout(
     prefix:int,         # tokens in the prefix
     lengths:list[int],  # tokens of each tail
-)->dict: # index [tails, longest] into the row, real [tails, longest] bool, mask [longest, prefix+longest]
-    "Where each tail's tokens lie, and what a tail may see"
+)->dict: # shape (tails, longest) of a rectangle, slots of the real tokens in it, mask of what a tail sees
+    "Where each tail's tokens lie, and what a tail may see: mask is [longest, prefix+longest]"
     import torch
-    longest,starts = max(lengths),list(accumulate(lengths, initial=prefix))[:-1]
-    step = torch.arange(longest)
-    real = step < torch.tensor(lengths)[:, None]
-    index = torch.where(real, torch.tensor(starts)[:, None] + step, 0)
+    longest = max(lengths)
+    slots = [i*longest + step for i,n in enumerate(lengths) for step in range(n)]
     mask = torch.ones(longest, prefix + longest, dtype=torch.bool).tril(prefix)
-    return {"index": index, "real": real, "mask": mask}
+    return {"shape": (len(lengths), longest), "slots": torch.tensor(slots), "mask": mask}
 
-# %% ../nbs/06b_pack.ipynb #d859b460
+# %% ../nbs/06b_pack.ipynb #eb150335
 def _attend(module, query, key, value, attention_mask, scaling=None, dropout=0., rows=None, **kwargs):
     "Attention over a packed row [1, heads, tokens, width]; `rows` comes from `collate`"
     import torch
-    from torch.nn.functional import scaled_dot_product_attention as sdpa
+    from torch.nn.functional import scaled_dot_product_attention
     if rows is None: raise ValueError("packed attention needs a row made by `collate`; for plain "
                                       "input set the model's attention back to 'sdpa'")
-    dtype,heads = query.dtype,query.shape[1]
+    dtype,n,slots,(tails,longest) = query.dtype,*(rows[k] for k in ("prefix", "slots", "shape"))
     if query.device.type == "cpu": query,key,value = query.float(),key.float(),value.float()
-    key,value = (x.repeat_interleave(heads//x.shape[1], 1) for x in (key, value))
-    n,index = rows["prefix"],rows["index"]
-    tails = lambda x: x[0][:, index].transpose(0, 1)               # [tails, heads, longest, width]
-    seen = lambda x: torch.cat([x[:, :, :n].expand(len(index), -1, -1, -1), tails(x)], 2)
-    out = sdpa(tails(query), seen(key), seen(value), attn_mask=rows["mask"], dropout_p=dropout,
-               scale=scaling).transpose(1, 2)[rows["real"]]
+    def rectangle(x): # [1, heads, tokens, width] -> [tails, heads, longest, width]
+        x = x[0, :, n:].transpose(0, 1)
+        x = x.new_zeros(tails*longest, *x.shape[1:]).index_copy(0, slots, x)
+        return x.unflatten(0, (tails, longest)).transpose(1, 2)
+    seen = lambda x: torch.cat([x[:, :, :n].expand(tails, -1, -1, -1), rectangle(x)], 2)
+    sdpa = partial(scaled_dot_product_attention, dropout_p=dropout, scale=scaling, enable_gqa=True)
+    out = sdpa(rectangle(query), seen(key), seen(value), attn_mask=rows["mask"])
+    out = out.transpose(1, 2).flatten(0, 1).index_select(0, slots)     # [tokens, heads, width]
     if n:
-        head = (x[:, :, :n] for x in (query, key, value))
-        first = sdpa(*head, is_causal=True, dropout_p=dropout, scale=scaling)
+        first = sdpa(*(x[:, :, :n] for x in (query, key, value)), is_causal=True)
         out = torch.cat([first[0].transpose(0, 1), out])
     return out[None].to(dtype),None
 

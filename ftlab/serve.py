@@ -283,7 +283,7 @@ def app(
     return Starlette(routes=routes, exception_handlers={
         Refusal: refuse, HTTPException: http, Exception: broke})
 
-# %% ../nbs/12_serve.ipynb #66e830f8
+# %% ../nbs/12_serve.ipynb #a378b620
 def _bind(host, port):
     "A socket on `host` and `port` (0: any free one)"
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Recipe', 'read_recipe', 'prepare', 'PackedTrainer', 'keep_pages', 'finetune', 'load_tuned', 'LossPlot']
 
-# %% ../nbs/07_train.ipynb #375b189e
+# %% ../nbs/07_train.ipynb #c8921e1c
 import ctypes, json, math, os, platform, shutil, time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -19,9 +19,11 @@ import torch
 import yaml
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from peft.optimizers import create_loraplus_optimizer
+from peft.tuners.lora import Linear
 from safetensors.torch import load_file
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from .data import load
+from .lora import LoRAProduct
 from .pack import collate, packed_loss, use_packing
 from .tokens import IGNORE_INDEX, encode
 
@@ -125,7 +127,7 @@ def _local(data:str)->Path:
         tmp.rename(path)
     return path
 
-# %% ../nbs/07_train.ipynb #7637a457
+# %% ../nbs/07_train.ipynb #a90124d3
 class PackedTrainer(Trainer):
     "transformers' Trainer whose batches are packed rows"
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
@@ -152,12 +154,23 @@ def _base(recipe:Recipe):
     model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     return model,AutoTokenizer.from_pretrained(path)
 
+class _Linear(Linear):
+    "peft's LoRA layer, which trains through `LoRAProduct`"
+    def forward(self, x, *args, **kwargs):
+        if not self.training or self.merged or self.disable_adapters or args or kwargs:
+            return super().forward(x, *args, **kwargs)
+        (name,),base = self.active_adapters,self.base_layer
+        return LoRAProduct.apply(x, base.weight, base.bias, self.lora_A[name].weight,
+                                 self.lora_B[name].weight, self.scaling[name])
+
 def _adapt(model, recipe:Recipe):
     "peft's LoRA around the base; only A and B train"
     target = recipe.target_modules
-    target = target if target == "all-linear" else target.split(",")
-    return get_peft_model(model, LoraConfig(r=recipe.r, lora_alpha=recipe.lora_alpha,
-        lora_dropout=recipe.lora_dropout, target_modules=target, task_type="CAUSAL_LM"))
+    config = LoraConfig(r=recipe.r, lora_alpha=recipe.lora_alpha, lora_dropout=recipe.lora_dropout,
+        target_modules=target if target == "all-linear" else target.split(","), task_type="CAUSAL_LM")
+    if recipe.method == "lora" and not recipe.lora_dropout:    # else peft's own layers
+        config._register_custom_module({torch.nn.Linear: _Linear})
+    return get_peft_model(model, config)
 
 # %% ../nbs/07_train.ipynb #cc05e8ed
 def _optimizer(model, recipe:Recipe):
