@@ -44,7 +44,8 @@ def main():
                 if step:                     # the first of each turn warms up
                     seconds[name].append(time.perf_counter() - start)
     median = {name: statistics.median(s) for name, s in seconds.items()}
-    facts = manifest(recipe=recipe.__dict__ | {"data": "data/cron/train.jsonl"}, dtype=str(base.dtype), rounds=ROUNDS, threads=torch.get_num_threads(),
+    facts = manifest(recipe=recipe.__dict__ | {"data": "data/cron/train.jsonl"},
+                     dtype=str(base.dtype), rounds=ROUNDS, threads=torch.get_num_threads(),
                      seconds={n: round(s, 3) for n, s in median.items()},
                      ratio={n: round(s / median["as shipped"], 2) for n, s in median.items()})
     write_json(Path(__file__).with_suffix(".json"), facts)
