@@ -7,7 +7,6 @@ import statistics
 import time
 from pathlib import Path
 
-import torch
 from peft.tuners.lora import Linear
 
 from ftlab import train
@@ -45,7 +44,7 @@ def main():
                     seconds[name].append(time.perf_counter() - start)
     median = {name: statistics.median(s) for name, s in seconds.items()}
     facts = manifest(recipe=recipe.__dict__ | {"data": "data/cron/train.jsonl"},
-                     dtype=str(base.dtype), rounds=ROUNDS, threads=torch.get_num_threads(),
+                     dtype=str(base.dtype), rounds=ROUNDS,
                      seconds={n: round(s, 3) for n, s in median.items()},
                      ratio={n: round(s / median["as shipped"], 2) for n, s in median.items()})
     write_json(Path(__file__).with_suffix(".json"), facts)

@@ -106,7 +106,6 @@ def main():
     silent = count["assertion"] + count["survived"]          # those that do not crash by themselves
     print(f"{len(rows)} mutants: {count}; {noticed:.0%} noticed; of the {silent} that do not crash by "
           f"themselves {count['assertion'] / max(silent, 1):.0%} by an assertion")
-    (ROOT / "benchmarks").mkdir(exist_ok=True)
     (ROOT / "benchmarks/mutants.json").write_text(
         json.dumps({"counts": count, "mutants": rows}, indent=1) + "\n", encoding="utf-8")
     sys.exit(noticed < .9)

@@ -63,7 +63,6 @@ def picture():
 if not (DONE / "summary.json").exists(): sys.exit("no build/course/summary.json; run `make course` first")
 for p in sorted((ROOT / "nbs").glob("[0-9]*.ipynb")):
     if (DONE / p.name).exists(): refresh(p)
-for folder in ("benchmarks", "docs"): (ROOT / folder).mkdir(exist_ok=True)
 shutil.copy(DONE / "summary.json", ROOT / "benchmarks/course.json")
 subprocess.run([Path(sys.executable).parent / "jupyter", "nbconvert", "--to", "notebook", "--inplace",
                 "--execute", "--log-level=ERROR", ROOT / "nbs/index.ipynb"], check=True)
