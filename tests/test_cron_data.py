@@ -95,6 +95,20 @@ def test_no_text_twice(splits):
     assert len(texts) == len(set(texts))
 
 
+def test_no_split_holds_a_text_written_by_hand_for_another(splits):
+    plain = lambda text: re.sub(r"\s+", " ", text.lower()).strip(" .!?,")
+    aside = {plain(text_of(r)) for name in ("handwritten", "dev_hand") for r in rows_of(HERE / f"{name}.jsonl")}
+    assert len(aside) > 300
+    assert not aside & {plain(text_of(r)) for rows in splits.values() for r in rows}
+
+
+def test_typed_is_a_third_of_train_and_of_any_beginning_of_it(splits):
+    typed = [row["family"] == "typed" for row in splits["train"]]
+    lines = (HERE / "typed.tsv").read_text(encoding="utf-8").splitlines()
+    assert len(lines) - 20 < sum(typed) <= len(lines)      # but for the few that another split holds
+    assert 0.25 < sum(typed[:2000]) / 2000 < 0.35
+
+
 def test_test_families_are_held_out(splits):
     of = {name: [set(r["family"].split()) for r in rows] for name, rows in splits.items()}
     known = set().union(*of["train"], *of["dev"])

@@ -191,7 +191,7 @@ def join(t, items):
     items = list(items)
     if len(items) == 1:
         return items[0]
-    style = t.weighted({"last": 6, "same": 2.4, "space": 1.2 if len(items) > 2 else 0})
+    style = t.weighted({"last": 6, "same": 2.4, "space": 2.5 if len(items) > 2 else 0})
     if style == "space":
         return " ".join(items)
     if len(items) == 2:

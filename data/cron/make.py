@@ -4,10 +4,10 @@
     python data/cron/make.py --check         are the files in git what this script makes? if so, write train.jsonl
     python data/cron/make.py --show 60       print examples, write nothing
 
-The grammar: grammar.py (engine), say_clock.py, say_interval.py, say_day.py, say_month.py (parts),
-say_all.py (whole requests). An example's answer comes from its meaning, sampled first; ftlab.cron
-only checks it. The families of `held` are used by the test split alone, and every test example
-uses at least one of them.
+Training mixes two sources: typed.tsv, phrased by hand, and a grammar: grammar.py (engine),
+say_clock.py, say_interval.py, say_day.py, say_month.py (parts), say_all.py (whole requests). The
+grammar's answer comes from the meaning, sampled first; ftlab.cron only checks it. The families of
+`held` are used by the test split alone, and every test example uses at least one of them.
 """
 import argparse
 import hashlib
@@ -27,8 +27,9 @@ from say_all import example  # noqa: E402
 
 from ftlab.cron import never, parse  # noqa: E402
 
-SEED, TRAIN, DEV, TEST = 42, 9000, 200, 400
+SEED, TRAIN, DEV, TEST = 42, 12000, 200, 400
 HELD_SHARE = 0.15
+TYPED_SHARE = 0.3     # of the training examples, while they last
 FROZEN = "e544d5ce7b53a349f3310757b85b8e2a9f732c9149641db2ca871a41c26e3ce7"   # handwritten.jsonl
 LAST = dict(zip(range(1, 13), (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)))
 
@@ -57,9 +58,11 @@ def good(text, answer):
 def ordinary(talk, text, answer):
     """Most schedules that people type are short and ask for one thing: long texts, long lists and odd
     minutes stay, but as the exceptions they are. A model of this size learns the rest better for it."""
-    minute, commas, words = answer.split()[0], answer.count(","), len(text.split())
+    minute, hour, dom, *days = answer.split()
+    numbers, names, words = f"{minute}{hour}{dom}".count(","), "".join(days).count(","), len(text.split())
     keep = .05 if words > 15 else .25 if words > 11 else 1
-    keep *= .1 if commas > 2 else .3 if commas == 2 else 1
+    keep *= .1 if numbers > 2 else .3 if numbers == 2 else 1
+    keep *= .3 if names > 2 else .7 if names == 2 else 1
     keep *= .35 if minute.isdigit() and int(minute) % 5 else 1
     keep *= .4 if text.isupper() else 1
     return talk.chance(keep)
@@ -81,18 +84,38 @@ def split(name, n, seed, banned, wanted, seen):
         if not ordinary(talk, text, answer):
             continue
         seen.add(key(text))
-        rows.append({"messages": [{"role": "user", "content": text},
-                                  {"role": "assistant", "content": answer}],
-                     "kind": kind, "family": " ".join(used)})
+        rows.append(record(kind, text, answer, " ".join(used)))
     return rows
+
+
+def record(kind, text, answer, family):
+    return {"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": answer}],
+            "kind": kind, "family": family}
+
+
+def typed(seen):
+    "The schedules typed by hand for training, but for those whose text is in `seen`."
+    rows = [line.split("\t") for line in (HERE / "typed.tsv").read_text(encoding="utf-8").splitlines()]
+    return [record(*row, "typed") for row in rows if key(row[1]) not in seen]
+
+
+def mixed(by_hand, generated, seed):
+    "As many rows as were generated, a share of them by hand while they last; a shorter train is a prefix of a longer one."
+    rng, sources = random.Random(f"{seed} mixed"), (iter(by_hand), iter(generated))
+    draw = lambda: next(sources[rng.random() >= TYPED_SHARE], None) or next(sources[1])
+    return [draw() for _ in generated]
 
 
 def make(train=TRAIN, seed=SEED):
     "All splits as {file name: bytes}."
     only, seen = held(seed), set()
+    for name in ("handwritten.jsonl", "dev_hand.jsonl"):      # no other split may hold one of their texts
+        seen.update(key(r["messages"][0]["content"]) for r in read((HERE / name).read_bytes()))
     rows = {"test.jsonl": split("test", TEST, seed, frozenset(), only, seen),
-            "dev.jsonl": split("dev", DEV, seed, only, frozenset(), seen),
-            "train.jsonl": split("train", train, seed, only, frozenset(), seen)}
+            "dev.jsonl": split("dev", DEV, seed, only, frozenset(), seen)}
+    by_hand = typed(seen)
+    seen.update(key(r["messages"][0]["content"]) for r in by_hand)
+    rows["train.jsonl"] = mixed(by_hand, split("train", train, seed, only, frozenset(), seen), seed)
     return {name: "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in part).encode()
             for name, part in rows.items()}
 
@@ -137,7 +160,9 @@ def card(files, about, frozen):
     shares = [f"{overlap(read(data), train):.1%}" for data in (files["test.jsonl"], frozen)]
     summary = (f"Families: {total} registered, {len(only)} held out for the test split, "
                f"of which it uses {len(only & used)}:")
-    lines += ["", summary, "", ", ".join(f"`{f}`" for f in sorted(only)), "",
+    by_hand = sum(row["family"] == "typed" for row in train)
+    lines += ["", f"Of the training examples {by_hand:,} are from `typed.tsv`.", "", summary, ""]
+    lines += [ ", ".join(f"`{f}`" for f in sorted(only)), "",
               f"Word 5-grams that occur in train: test {shares[0]}, handwritten {shares[1]}."]
     text = (HERE / "CARD.md").read_text()
     head, rest = text.split("<!-- counts: written by make.py -->\n")

@@ -48,6 +48,8 @@ def habit(t, h, m, dow=None):
     slot = days.slot(h)
     if h in (19, 20, 21) and t.chance(0.4):
         slot = "night"
+    if slot == "afternoon" and t.chance(0.08):
+        slot = "arvo"
     if dow is None and h in (1, 2, 3, 4) and t.chance(0.5):
         slot = "night"
     c = t.say("clock12", h, m)
@@ -482,8 +484,9 @@ def k_intervals(t, p):
 
 
 def k_months(t, p):
-    which = t.weighted({"some": 5.5, "doms": 2.5, "step": 2})
-    p.days({"some": dates.some_months, "doms": dates.doms_in_months, "step": dates.month_steps}[which](t))
+    which = t.weighted({"some": 5.5, "doms": 2.5, "step": 2, "date": 2})
+    p.days({"some": dates.some_months, "doms": dates.doms_in_months, "step": dates.month_steps,
+            "date": dates.date}[which](t))
     if which != "step" or not t.chance(0.12):
         any_time(t, p, 0.12, 0.15 if which == "some" else 0.04)
     if which == "step" and p.month == "1,4,7,10":
@@ -491,7 +494,7 @@ def k_months(t, p):
 
 
 def k_days(t, p):
-    found = t.weighted({dates.some_doms: 6, dates.date: 3, dates.dates: 1, dates.date_span: 0.8,
+    found = t.weighted({dates.some_doms: 6, dates.date: 4.5, dates.dates: 1, dates.date_span: 0.8,
                         dates.either: 0.8})(t)
     p.days(found)
     if found[0] and found[0].isdigit() and not found[2]:

@@ -39,7 +39,8 @@ def part(t, h):
         return t.weighted({"in the morning": 6, "in the am": 0.5, "of the morning": 0.2,
                            "early morning": 0.4 if h < 7 else 0, "in the mornin": 0.3})
     if h < 17:
-        return t.weighted({"in the afternoon": 6, "afternoon": 0.4, "of the afternoon": 0.2})
+        return t.weighted({"in the afternoon": 6, "afternoon": 0.4, "of the afternoon": 0.2, "in the arvo": 0.2,
+                           "arvo": 0.1})
     if h == 17:
         return t.pick(["in the afternoon", "in the evening", "in the evening"])
     if h < 21:
@@ -196,7 +197,7 @@ def half_past(t, h, m):
         if m == 30 else None
 
 
-@family("clock", 4.0, core=True)
+@family("clock", 7, core=True)
 def quarter(t, h, m):
     a = t.pick(["", "", "a "])
     if m == 15:
@@ -204,7 +205,7 @@ def quarter(t, h, m):
     return f"{a}quarter {_to(t)} {_named(t, (h + 1) % 24)}" if m == 45 else None
 
 
-@family("clock", 1.5, core=True)
+@family("clock", 2, core=True)
 def past(t, h, m):
     if not 0 < m < 30 or m == 15:
         return None
@@ -212,7 +213,7 @@ def past(t, h, m):
     return f"{num(t, m, 0.6)}{unit} {_past(t)} {_named(t, h)}"
 
 
-@family("clock", 2.6, core=True)
+@family("clock", 4.5, core=True)
 def to(t, h, m):
     if m < 31 or m == 45:
         return None
@@ -472,7 +473,7 @@ def at(t, text, must=False):
         must, text = True, text[1:]
     if t.terse and not must:
         return text
-    lead = t.weighted({"at ": 7, "@ ": 0.8, "@": 0.8, "": 0 if must else 3})
+    lead = t.weighted({"at ": 7, "@ ": 0.8, "@": 0.8, "": 0 if must else 5})
     return lead + text
 
 
@@ -500,7 +501,7 @@ def c_past(t, h, m):
     return ({15: "quarter", 30: "half"}.get(m) or num(t, m, 0.6)) + f" past {spoken(t, h)}"
 
 
-@family("clock12", 2, core=True)
+@family("clock12", 3, core=True)
 def c_to(t, h, m):
     if m < 35:
         return None
@@ -685,7 +686,7 @@ def several(t):
     elif n == 2 and t.chance(0.25):
         h = 1 + int(t.rng.random() * 11)
         hs = [h, h + 12]
-    elif n == 2 and t.chance(0.12):
+    elif n == 2 and t.chance(0.2):
         hs = [0, 12]
     elif t.chance(0.2):
         h = int(t.rng.random() * (24 - n))

@@ -199,11 +199,14 @@ def day_list(t, days=None, n=None):
         name = t.pick(sorted(SPECIAL_DAYS))
         t.used.append("days.letters")
         return None, None, field(SPECIAL_DAYS[name]), t.pick(["", "", "on ", "every "]) + name
+    if days is None and t.chance(0.15):
+        days = t.pick([[1, 3, 5], [1, 3, 5], [2, 4], [2, 4, 6], [1, 3], [1, 4], [3, 5], [2, 5], [5, 6]])
     days = days or t.sample([1, 2, 3, 4, 5, 6, 0], n or t.weighted({2: 6, 3: 4, 4: 1.5, 5: 0.3}))
     if t.chance(0.1):
         days = days[::-1]
     style = t.weighted({"full": 4, "plural": 3, "short": 5, "two": 0.5})
-    texts = join(t, [day(t, d, style) for d in days])
+    names = [day(t, d, style) for d in days]
+    texts = " ".join(names) if style == "short" and t.chance(0.15) else join(t, names)
     x = {2: ["twice", "two times", "2x"], 3: ["three times", "3x", "3 times"]}.get(
         len(days), [f"{len(days)}x", f"{len(days)} times"])
     return None, None, field(days), t.say("days", list=texts, x=t.pick(x))

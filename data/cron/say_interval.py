@@ -226,7 +226,7 @@ def every_minutes(t, n=None):
     if n == 15 and t.chance(0.4):
         return "*/15", t.say("quarter_hour")
     unit = lambda: t.weighted({"minutes": 5, "min": 3, "mins": 3})
-    if t.chance(0.1):
+    if t.chance(0.16):
         return f"*/{n}", t.say("times_an_hour", d=60 // n, n=num(t, 60 // n, 0.5), gap=n, min=unit)
     return f"*/{n}", t.say("every_minutes", n=lambda: num(t, n), d=n, min=unit,
                            th="[other|second|2nd]" if n == 2 else
@@ -468,6 +468,7 @@ def labelled(t, a, b):
     if 16 < a < b:
         names += ["the evening", "evening hours"]
     if a > 18 and b < 9 or b < 9 and a < b:
+        names += ["the small hours"] if a < b else []
         names += ["the night", "night hours", "overnight hours", "night time", "nights"]
     if not names:
         return None
@@ -484,9 +485,12 @@ def labelled(t, a, b):
 
 @family("window", 1.2, core=True)
 def overnight(t, a, b):
-    if a <= b:
+    if a and a <= b or b > 8:
         return None
     x, y = _pair(t, a, b) if t.chance(0.7) else (f"{a}:00", f"{b}:00")
+    if not a:
+        return t.pick([f"overnight, {x} to {y}", f"overnight, {x} through {y}", f"overnight from {x} to {y}",
+                       f"at night from {x} until {y}", f"through the night, {x}-{y}"])
     return t.pick([f"overnight from {x} to {y}", f"overnight {x}-{y}", f"overnight, {x} to {y}",
                    f"during the night from {x} until {y}", f"through the night {x} to {y}",
                    f"all night from {x} to {y}", f"at night between {x} and {y}",
@@ -570,6 +574,8 @@ of 1: of the {ap} hour
 
 def window(t, wrap=0.2, least=2):
     "(first hour, last hour) of a window"
+    if t.chance(0.07):
+        return 0, t.pick([3, 4, 5, 6, 6, 6, 7, 8, 12])
     if t.chance(wrap):
         return t.pick([18, 19, 20, 21, 22, 22, 23, 23]), t.pick([0, 1, 2, 3, 4, 5, 5, 6, 6, 7])
     while True:
@@ -629,6 +635,8 @@ def hourly_window(t):
 def minutes_window(t):
     "every n minutes from a to b: hours as in the hour field, both named hours count"
     m, i = every_minutes(t)
+    if t.chance(0.1):
+        return minutes_of_one_hour(t, m, i)
     if t.chance(0.3):
         h = an_hour(t)
         return m, str(h), in_window(t, i, t.say(
@@ -645,3 +653,18 @@ def minutes_window(t):
             [f"from {x} to {y}", f"between {x} and {y}", f"{x}-{y}", f"from {x} until {y}",
              f"{x} to {y}", f"first at {x}, last at {y}"]))
     return m, hours_of(a, b), in_window(t, i, t.say(group, a, b))
+
+
+def minutes_of_one_hour(t, m, i):
+    "every minute from 3:00 to 3:10: a window inside an hour"
+    h, a = an_hour(t), t.weighted({0: 6, 30: 3, 15: 1, 45: 1, 5 * int(t.rng.random() * 9): 2})
+    b = a + t.pick([5, 10, 10, 15, 20, 30])
+    if b > 59 or m != "*" and int(m[2:]) * 2 > b - a:
+        m, i, b = "*", t.say("every_minute"), min(b, 59)
+    x, y = _pair(t, h, h, a, b) if t.chance(0.6) else (f"{h}:{a:02d}", f"{h}:{b:02d}")
+    if a == 0 and x[0] not in "mn" and ":" not in x and t.chance(0.7):
+        x, y = f"{h}:00", f"{h}:{b:02d}"
+    t.used.append("window.minutes")
+    return f"{a}-{b}" + m[1:], str(h), in_window(t, i, t.pick(
+        [f"from {x} to {y}", f"from {x} to {y}", f"between {x} and {y}", f"{x}-{y}", f"from {x} until {y}",
+         f"{x} to {y}", f"from {x} through {y}", f"from {x} to {y}, both included"]))

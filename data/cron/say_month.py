@@ -267,7 +267,9 @@ def month_list(t):
     n = t.weighted({2: 6, 3: 3, 4: 1.5})
     ms = t.sample(list(range(1, 13)), n)
     style = t.pick(["full", "full", "short", "short", "short"])
-    return None, field(ms), None, t.say("months", list=join(t, [month(t, m, style) for m in ms]))
+    names = [month(t, m, style) for m in ms]
+    text = " ".join(names) if style == "short" and t.chance(0.12) else join(t, names)
+    return None, field(ms), None, t.say("months", list=text)
 
 
 def month_range(t):
@@ -452,7 +454,7 @@ dayth 0.4: the {nth} day of {m}
 templates("yearly", """
 on! 5: on {x}
 every! 4: every {x}
-bare! 4: {x}
+bare! 6: {x}
 each 1: each {x}
 every_year! 2: every year on {x}
 year_on 1: each year on {x}
@@ -481,6 +483,13 @@ def date(t):
         t.used.append("date.holiday")
         return str(d), str(m), None, t.say("yearly", x=t.pick(HOLIDAYS[m, d]))
     m, d = a_date(t)
+    if t.chance(0.08):
+        t.used.append("date.anniversary")
+        x, who = date_text(t, m, d), t.pick(["mum", "mom", "dad", "bob", "anna", "granny", "my sister", "the boss"])
+        return str(d), str(m), None, t.pick(
+            ["{1}'s birthday, {0}", "{1} bday {0}", "on {1}'s birthday {0}", "{1}s birthday ({0})", "happy bday {1} {0}",
+             "anniversary {0}", "on our anniversary, {0}", "wedding anniversary ({0})", "happy birthday {1}, {0}"]
+        ).format(x, who)
     text = t.say("yearly", x=date_text(t, m, d))
     return str(d), str(m), None, text.replace("the the", "the").replace("every the", "every")
 
