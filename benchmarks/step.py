@@ -37,7 +37,7 @@ def main():
                 start = time.perf_counter()
                 batch = train._collate(few, how.get("share", True))
                 batch.pop("shift_labels")
-                (packed_loss(model, batch) / len(batch["labels"])).backward()
+                (packed_loss(model, batch) / (batch["labels"] >= 0).sum()).backward()
                 optimizer.step()
                 optimizer.zero_grad()
                 if step:                     # the first of each turn warms up

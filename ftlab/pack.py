@@ -40,14 +40,15 @@ def pack(
     return {"input_ids": ids, "position_ids": positions, "prefix": prefix, "lengths": lengths,
             "keep": keep, "labels": labels}
 
-# %% ../nbs/06b_pack.ipynb #f50185b4
+# %% ../nbs/06b_pack.ipynb #270a1471
 def layout(
     prefix:int,         # tokens in the prefix
     lengths:list[int],  # tokens of each tail
+    fill:int=1,         # round the longest up to a multiple of this
 )->dict: # shape (tails, longest) of a rectangle, slots of the real tokens in it, mask of what a tail sees
     "Where each tail's tokens lie, and what a tail may see: mask is [longest, prefix+longest]"
     import torch
-    longest = max(lengths)
+    longest = max(lengths) + -max(lengths) % fill
     slots = [i*longest + step for i,n in enumerate(lengths) for step in range(n)]
     mask = torch.ones(longest, prefix + longest, dtype=torch.bool).tril(prefix)
     return {"shape": (len(lengths), longest), "slots": torch.tensor(slots), "mask": mask}
@@ -83,18 +84,23 @@ def use_packing(
     AttentionMaskInterface.register("ftlab_packed", lambda *args, **kwargs: None)
     model.set_attn_implementation("ftlab_packed")
 
-# %% ../nbs/06b_pack.ipynb #5d56f15f
+# %% ../nbs/06b_pack.ipynb #b66260a3
 def collate(
     rows:list[dict],  # from `tokens.encode`; one step's conversations
     share:bool=True,  # store the common prefix once
+    fill:int=1,       # round all sizes up to multiples of this, with a tail and labels that teach nothing
 )->dict: # what a model with `use_packing` takes: tensors, batch size 1
     "One packed row as keyword arguments of the model, and the labels of the kept positions"
     import torch
     p = pack(rows, share)
+    more,none = -len(p["input_ids"]) % fill,-len(p["keep"]) % fill
+    p["input_ids"] += [0]*more; p["position_ids"] += range(p["prefix"], p["prefix"] + more)
+    p["keep"] += [0]*none; p["labels"] += [IGNORE_INDEX]*none
+    if fill > 1: p["lengths"].append(more)
     tensor = lambda name: torch.tensor(p[name])
     return {"input_ids": tensor("input_ids")[None], "position_ids": tensor("position_ids")[None],
             "logits_to_keep": tensor("keep"), "labels": tensor("labels"), "use_cache": False,
-            "rows": {"prefix": p["prefix"], **layout(p["prefix"], p["lengths"])}}
+            "rows": {"prefix": p["prefix"], **layout(p["prefix"], p["lengths"], fill)}}
 
 def packed_loss(
     model,        # with `use_packing`

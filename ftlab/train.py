@@ -127,7 +127,7 @@ def _local(data:str)->Path:
         tmp.rename(path)
     return path
 
-# %% ../nbs/07_train.ipynb #a90124d3
+# %% ../nbs/07_train.ipynb #a31c343f
 class PackedTrainer(Trainer):
     "transformers' Trainer whose batches are packed rows"
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
@@ -136,7 +136,7 @@ class PackedTrainer(Trainer):
 
 def _collate(rows, share):
     "`shift_labels` is the name under which Trainer counts labels that are shifted already"
-    batch = collate(rows, share)
+    batch = collate(rows, share, fill=16)
     return batch | {"shift_labels": batch["labels"]}
 
 def _base(recipe:Recipe):

@@ -226,7 +226,7 @@ def every_minutes(t, n=None):
     if n == 15 and t.chance(0.4):
         return "*/15", t.say("quarter_hour")
     unit = lambda: t.weighted({"minutes": 5, "min": 3, "mins": 3})
-    if t.chance(0.16):
+    if n >= 10 and t.chance(0.25):       # nobody asks for 30 times an hour
         return f"*/{n}", t.say("times_an_hour", d=60 // n, n=num(t, 60 // n, 0.5), gap=n, min=unit)
     return f"*/{n}", t.say("every_minutes", n=lambda: num(t, n), d=n, min=unit,
                            th="[other|second|2nd]" if n == 2 else
