@@ -31,6 +31,10 @@ def answer_of(row):
     return next(m["content"] for m in row["messages"] if m["role"] == "assistant")
 
 
+def plain(text):
+    return re.sub(r"\s+", " ", text.lower()).strip(" .!?,")
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     "Everything as make.py writes it, in a folder of its own."
@@ -90,13 +94,11 @@ def test_sizes_and_shape(splits):
 
 
 def test_no_text_twice(splits):
-    texts = [re.sub(r"\s+", " ", text_of(r).lower()).strip(" .!?,")
-             for rows in splits.values() for r in rows]
+    texts = [plain(text_of(r)) for rows in splits.values() for r in rows]
     assert len(texts) == len(set(texts))
 
 
 def test_no_split_holds_a_text_written_by_hand_for_another(splits):
-    plain = lambda text: re.sub(r"\s+", " ", text.lower()).strip(" .!?,")
     aside = {plain(text_of(r)) for name in ("handwritten", "dev_hand") for r in rows_of(HERE / f"{name}.jsonl")}
     assert len(aside) > 300
     assert not aside & {plain(text_of(r)) for rows in splits.values() for r in rows}

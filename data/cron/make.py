@@ -17,6 +17,7 @@ import random
 import re
 import sys
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -74,11 +75,15 @@ def key(text):
     return re.sub(r"\s+", " ", text.lower()).strip(" .!?,")
 
 
-def split(name, n, seed, banned, wanted, seen, often=frozenset()):
-    """n examples as records, none of whose texts is in `seen`, to which they are added; each uses one of
-    the families `wanted`, if any, and those in `often` occur more often than people use them."""
-    talk, rows = Talk(random.Random(f"{seed} {name}"), banned, wanted | often), []
-    while len(rows) < n:
+def text_key(row):
+    return key(row["messages"][0]["content"])
+
+
+def split(name, seed, banned, wanted, seen, often=frozenset()):
+    """Examples as records without end, none of whose texts is in `seen`, to which they are added; each uses one
+    of the families `wanted`, if any, and those in `often` occur more often than people use them."""
+    talk = Talk(random.Random(f"{seed} {name}"), banned, wanted | often)
+    while True:
         kind, text, answer = example(talk)
         used = sorted(set(talk.used))
         if wanted and not wanted & set(used) or not good(text, answer) or key(text) in seen:
@@ -86,8 +91,7 @@ def split(name, n, seed, banned, wanted, seen, often=frozenset()):
         if not ordinary(talk, text, answer):
             continue
         seen.add(key(text))
-        rows.append(record(kind, text, answer, " ".join(used)))
-    return rows
+        yield record(kind, text, answer, " ".join(used))
 
 
 def record(kind, text, answer, family):
@@ -96,28 +100,30 @@ def record(kind, text, answer, family):
 
 
 def typed(seen):
-    "The schedules typed by hand for training, but for those whose text is in `seen`."
-    rows = [line.split("\t") for line in (HERE / "typed.tsv").read_text(encoding="utf-8").splitlines()]
-    return [record(*row, "typed") for row in rows if key(row[1]) not in seen]
+    "The schedules typed by hand for training, none of whose texts is in `seen`, to which they are added."
+    lines = (HERE / "typed.tsv").read_text(encoding="utf-8").splitlines()
+    rows = [record(*line.split("\t"), "typed") for line in lines]
+    rows = [row for row in rows if text_key(row) not in seen]
+    seen.update(map(text_key, rows))
+    return rows
 
 
 def mixed(by_hand, generated, seed):
-    "As many rows as were generated, a share of them by hand while they last; a shorter train is a prefix of a longer one."
-    rng, sources = random.Random(f"{seed} mixed"), (iter(by_hand), iter(generated))
-    draw = lambda: next(sources[rng.random() >= TYPED_SHARE], None) or next(sources[1])
-    return [draw() for _ in generated]
+    "Rows without end, a share of them by hand while they last: a shorter train is a prefix of a longer one."
+    rng, by_hand = random.Random(f"{seed} mixed"), iter(by_hand)
+    while True:
+        yield (rng.random() < TYPED_SHARE and next(by_hand, None)) or next(generated)
 
 
 def make(train=TRAIN, seed=SEED):
     "All splits as {file name: bytes}."
     only, seen = held(seed), set()
     for name in ("handwritten.jsonl", "dev_hand.jsonl"):      # no other split may hold one of their texts
-        seen.update(key(r["messages"][0]["content"]) for r in read((HERE / name).read_bytes()))
-    rows = {"test.jsonl": split("test", TEST, seed, frozenset(), only, seen),
-            "dev.jsonl": split("dev", DEV, seed, only, frozenset(), seen)}
+        seen.update(map(text_key, read((HERE / name).read_bytes())))
+    rows = {"test.jsonl": list(islice(split("test", seed, frozenset(), only, seen), TEST)),
+            "dev.jsonl": list(islice(split("dev", seed, only, frozenset(), seen), DEV))}
     by_hand = typed(seen)
-    seen.update(key(r["messages"][0]["content"]) for r in by_hand)
-    rows["train.jsonl"] = mixed(by_hand, split("train", train, seed, only, frozenset(), seen, HARD), seed)
+    rows["train.jsonl"] = islice(mixed(by_hand, split("train", seed, only, frozenset(), seen, HARD), seed), train)
     return {name: "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in part).encode()
             for name, part in rows.items()}
 
