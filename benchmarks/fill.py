@@ -8,7 +8,6 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 STEPS, EVERY, SIZE = 200, 40, 5
@@ -18,25 +17,13 @@ def run(fill):
     "Train with rows filled up to multiples of `fill`; a line of JSON on each EVERY steps"
     import psutil
 
-    from ftlab import train
-    from ftlab.pack import collate, packed_loss, use_packing
-    root = Path(__file__).resolve().parent.parent
-    recipe = train.read_recipe("cron-smollm2-cpu", data=str(root / "data/cron/train.jsonl"), limit=STEPS * SIZE)
-    train.keep_pages()
-    train.seed_everything(recipe.seed)
-    base, tokenizer = train._base(recipe)
-    rows, model = train.prepare(recipe, tokenizer), train._adapt(base, recipe)
-    use_packing(model.get_base_model())
-    optimizer, seconds = train._optimizer(model.train(), recipe), []
-    for step in range(STEPS):
-        start = time.perf_counter()
-        batch = collate(rows[step * SIZE:(step + 1) * SIZE], fill=fill)
-        (packed_loss(model, batch) / (batch["labels"] >= 0).sum()).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        seconds.append(time.perf_counter() - start)
-        if step % EVERY == EVERY - 1:
-            print(json.dumps({"step": step + 1, "seconds": round(statistics.mean(seconds[-EVERY:]), 3),
+    from step import ready, step
+    _, rows, model, optimizer = ready(limit=STEPS * SIZE)
+    seconds = []
+    for i in range(STEPS):
+        seconds.append(step(model, optimizer, rows[i * SIZE:(i + 1) * SIZE], fill=fill))
+        if i % EVERY == EVERY - 1:
+            print(json.dumps({"step": i + 1, "seconds": round(statistics.mean(seconds[-EVERY:]), 3),
                               "gb": round(psutil.Process().memory_info().rss / 1e9, 2)}), flush=True)
 
 
