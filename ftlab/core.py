@@ -152,8 +152,8 @@ def _hashes(folder): return {f.name: sha256(f) for f in sorted(Path(folder).iter
 
 def _intact(folder)->bool:
     "True if every file of `folder` has the hash written down when it was built"
-    listed = Path(folder)/"hashes.json"
-    return listed.exists() and json.loads(listed.read_text()) == _hashes(folder)
+    try: return json.loads((Path(folder)/"hashes.json").read_text()) == _hashes(folder)
+    except (OSError, ValueError): return False
 
 def _build_once(dest:Path, build, need:int=0)->Path:
     "`dest`, filled by `build(folder)` unless it is there and intact; safe against kill and race"

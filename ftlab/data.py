@@ -59,7 +59,7 @@ _MEANINGFUL = ("history", "tools", "functions", "images", "tool_calls", "functio
 
 def _refuse_extras(obj, where=""):
     extra = [k for k in _MEANINGFUL if obj.get(k)]
-    if obj.get("weight", 1) != 1: extra.append("weight")
+    if obj.get("weight") not in (None, 1): extra.append("weight")
     if extra: raise _Bad("unsupported-field", f"{where}{extra[0]} would be lost")
 
 def _turns(turns, key):
@@ -71,7 +71,7 @@ def _turns(turns, key):
         if not isinstance(turn, dict):
             raise _Bad("wrong-type", f"{where}should be an object and is a {type(turn).__name__}")
         _refuse_extras(turn, where)
-        who, words = ("from", "value") if "from" in turn else ("role", "content")
+        who, words = ("from", "value") if turn.get("from") is not None else ("role", "content")
         role = _text(turn, who, where)
         if role not in _ROLES: raise _Bad("unknown-role", f"{where}the role is {role[:40]!a}")
         yield _ROLES[role], _text(turn, words, where)

@@ -132,7 +132,7 @@ def _rules(f, c):
     yield "prompt", 3, f.prompt_enough is True, "it was tried and is good enough"
     yield "prompt", -4, f.prompt_enough is False, "it was tried and is not good enough"
     yield "prompt", -4, f.base_lacks, "words cannot give a model a language it never saw"
-    yield "prompt", -1, f.private, "private data rules out a hosted model"
+    yield "prompt", -1, f.private, "private data has to stay with a self-hosted model"
     yield "prompt", -3, busy, f"above {even:,.0f} calls a month long instructions cost more"
     yield "rag", 5, f.knowledge_changes, "facts belong where they can be updated and cited"
     yield "rag", -2, not f.knowledge_changes, "there is nothing to look up"
@@ -196,5 +196,8 @@ def decide(
             except ValueError: continue   # that world contradicts itself
             if other != ranked[0].approach: changes[f"{name}={value!r}"] = other
     first = {o.approach for o in ranked[:2] if o.points > 0}
-    note = "look up the facts and tune the behaviour: the two work together"
-    return Decision(ranked, changes, note if first == {"rag", "fine-tune"} else "")
+    note = "look up the facts and tune the behaviour: the two work together" \
+        if first == {"rag", "fine-tune"} else ""
+    if facts.base_lacks and ranked[0].approach != "full": note = (
+        "none of these fits well: existing models lack the language, and training one costs too much")
+    return Decision(ranked, changes, note)

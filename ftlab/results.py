@@ -81,8 +81,8 @@ def collect(
                          for k in ("minutes", "peak_gb", "gpu_gb"))
     s = {"profile": profile, "time": max((e["time"] for e in done.values()), default=""),
          "commit": ", ".join(sorted({e["commit"] for e in done.values()})), **_learnt(read),
-         "minutes": minutes | {"total": round(sum(minutes.values()), 3)},
-         "peak_gb": peaks | {"total": max(peaks.values(), default=0)},   # one runs at a time
+         "minutes": minutes and minutes | {"total": round(sum(minutes.values()), 3)},
+         "peak_gb": peaks and peaks | {"total": max(peaks.values())},    # one runs at a time
          "gpu_gb": gpu, "hashes": _hashes(root, read("manifest.json"))}
     s = {k: v for k,v in s.items() if v not in ({}, [], None, "")}
     write_json(build/"summary.json", s)
@@ -98,9 +98,9 @@ def _words(s)->tuple[str,str]:
     if tuned["low"] > base["high"]: return ("It reads schedules now.",
         f"Plain English in, a cron expression out: {change}. "
         "You trained it yourself, and below is what it learnt.")
-    return ("Every part works; the model has not learnt the task.",
-            f"{change}: no difference that {tuned['n']} questions could show. "
-            "Random weights or little data do that.")
+    return ("Every part works; that the model learnt cannot be seen here.",
+            f"{change}, and the 95% intervals of {tuned['n']} questions overlap. "
+            "Random weights, little data or few questions do that.")
 
 def _curve(loss)->dict:
     "The loss as points of a drawing 100 wide and 100 high, zero at its foot"

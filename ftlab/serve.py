@@ -216,8 +216,9 @@ async def _body(request, limits):
     try: await asyncio.wait_for(read(), limits.body_seconds)
     except TimeoutError:
         raise Refusal(408, f"the body took longer than {limits.body_seconds} seconds") from None
-    try: return json.loads(data)
-    except (ValueError, RecursionError): raise Refusal(400, "the body is not JSON") from None
+    try: body = json.loads(data); json.dumps(body, ensure_ascii=False).encode()
+    except (ValueError, RecursionError): raise Refusal(400, "the body is not JSON in UTF-8") from None
+    return body
 
 # %% ../nbs/12_serve.ipynb #c8d6c705
 def _completion(head, done):
@@ -246,7 +247,8 @@ async def _wait(request, job, gone):
     future = asyncio.wrap_future(job)
     while not (await asyncio.wait([future], timeout=.2))[0]:
         if await request.is_disconnected(): gone.set()
-    return future.result()
+    try: return future.result()
+    except InterruptedError: raise Refusal(499, "stopped before its end") from None
 
 # %% ../nbs/12_serve.ipynb #72b07a38
 def app(
@@ -292,8 +294,8 @@ def _bind(host, port):
         listener.bind((host, port)); listener.listen()
     except (OSError, OverflowError) as e:
         listener.close()
-        raise OSError(f"cannot listen on {host} port {port}: {e}; choose another port with `port`, "
-                      "or stop what is using it") from e
+        raise OSError(f"cannot listen on {host} port {port}: {e}; choose another port with "
+                      "`port` (`--port`), or stop what is using it") from e
     return listener
 
 class Server:

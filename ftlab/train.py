@@ -89,6 +89,7 @@ def _recipe(values:dict)->Recipe:
     if r.method not in ("lora", "qlora"): raise ValueError(f"method: {r.method!r}; use lora or qlora")
     if r.dtype not in ("auto", "float32", "bfloat16"): raise ValueError(
         f"dtype: {r.dtype!r}; use auto, float32 or bfloat16")
+    if r.limit < 0: raise ValueError(f"limit: {r.limit}; use 0 for all, or how many from the start")
     for k in ("r", "lora_alpha", "learning_rate", "per_device_train_batch_size",
               "gradient_accumulation_steps", "max_length", "num_train_epochs", "loraplus_lr_ratio"):
         if not 0 < getattr(r, k) < math.inf: raise ValueError(
@@ -114,10 +115,15 @@ def prepare(
         except ValueError as e: raise ValueError(f"{file}:{line}: {e}") from e
     return rows
 
+def _is_hub_id(data:str)->bool:
+    "owner/name, which is no file here and doesn't look like one"
+    files = (".json", ".jsonl", ".gz", ".csv", ".tsv", ".txt", ".parquet")
+    return data.count("/") == 1 and data[0] not in "/.~" and not data.endswith(files) \
+        and not Path(data).exists()
+
 def _local(data:str)->Path:
     "A file; a hub id is written once as JSONL into the cache"
-    if Path(data).exists() or data.count("/") != 1 or data[0] in "/.~" or Path(data).suffix:
-        return Path(data)
+    if not _is_hub_id(data): return Path(data)
     from datasets import load_dataset
     from ftlab.core import cache_dir
     path = cache_dir()/"data"/f"{data.replace('/', '--')}.jsonl"
@@ -144,14 +150,12 @@ def _base(recipe:Recipe):
     where = device()
     dtype = pick_dtype(where) if recipe.dtype == "auto" else getattr(torch, recipe.dtype)
     if recipe.method == "lora": return load_model(recipe.model, recipe.weights, dtype, where)
-    from peft import prepare_model_for_kbit_training
     from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
     path = model_path(recipe.model)
     config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype)
     model = AutoModelForCausalLM.from_pretrained(path, quantization_config=config, dtype=dtype,
                                                  device_map={"": where})
-    model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     return model,AutoTokenizer.from_pretrained(path)
 
 class _Linear(Linear):
@@ -210,6 +214,8 @@ def finetune(
     run,new = Path(run),Path(run).parent/f".{Path(run).name}.new"
     if run.exists() and not overwrite: raise FileExistsError(
         f"{run} exists; choose another name, or overwrite it (overwrite=True, --overwrite)")
+    if run.exists() and not (run/"recipe.yaml").is_file(): raise FileExistsError(
+        f"{run} is there and holds no run, so it is not overwritten; choose another name")
     shutil.rmtree(new, ignore_errors=True); new.mkdir(parents=True)
     try: return _train(run, new, recipe, report)
     except BaseException: shutil.rmtree(new, ignore_errors=True); raise
@@ -268,9 +274,10 @@ def load_tuned(
     recipe = read_recipe(run/"recipe.yaml")
     base,tokenizer = load_model(recipe.model, recipe.weights, dtype)
     model = PeftModel.from_pretrained(base, run/"adapter").eval()
-    there = get_peft_model_state_dict(model)
-    for name,tensor in load_file(run/"adapter/adapter_model.safetensors").items():
-        if name not in there or not torch.equal(there[name].cpu(), tensor.to(there[name].dtype)):
+    there,saved = get_peft_model_state_dict(model),load_file(run/"adapter/adapter_model.safetensors")
+    for name in sorted(there.keys() | saved.keys()):
+        if not (name in there and name in saved and
+                torch.equal(there[name].cpu(), saved[name].to(there[name].dtype))):
             raise ValueError(f"{name} of {run}/adapter did not reach the model: "
                              f"is {recipe.model} the model it was trained on?")
     return model,tokenizer

@@ -244,4 +244,4 @@ def test_the_headline_is_true(tmp_path):
     s = full()
     assert "It reads schedules now." in page(s, tmp_path / "a.html").read_text()
     s["accuracy"]["test"]["tuned"] = {"score": .05, "low": .01, "high": .2, "n": 99}
-    assert "has not learnt the task" in page(s, tmp_path / "a.html").read_text()
+    assert "that the model learnt cannot be seen here" in page(s, tmp_path / "a.html").read_text()
