@@ -386,8 +386,9 @@ def _whom(name, weights):
         return *load_tuned(name), True
     from ftlab.core import load_model
     path = Path(name)
-    if path.parent != Path(".") and path.parent.is_dir() and not path.exists(): raise FileNotFoundError(
-        f"{path.parent} holds no {path.name}; there are: {', '.join(sorted(p.name for p in path.parent.iterdir())[:20])}")
+    if path.parent != Path(".") and path.parent.is_dir() and not path.exists():   # a typo, and no hub id
+        there = ", ".join(sorted(p.name for p in path.parent.iterdir())[:20])
+        raise FileNotFoundError(f"{path.parent} holds no {path.name}; there are: {there or 'nothing'}")
     return *load_model(name, weights), False
 
 

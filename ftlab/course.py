@@ -197,8 +197,7 @@ def _execute(root, name, given, copy, env, cap, tick)->dict:
         end.setdefault("message", (desk/"log").read_text()[-2000:])
     except BaseException: _kill(worker.pid); part.unlink(missing_ok=True); raise
     finally: _kill(worker.pid); worker.wait(); shutil.rmtree(desk)
-    try:
-        if part.exists(): _publish(part, copy)
+    try: part.exists() and _publish(part, copy)
     except (OSError, ValueError) as e:        # half written: the disk was full, or it was killed
         part.unlink(missing_ok=True)
         if end.pop("done", None): end |= {"error": type(e).__name__,
@@ -304,8 +303,7 @@ def _each(root, profile, steps, notebooks, over, console)->int:
     build = build_dir(root, profile)
     book = yaml.safe_load((root/"nbs/profiles.yaml").read_text(encoding="utf-8"))
     course,settings = [n for n in book[profile] if n != "common"],book["settings"]
-    path,names,ran,commit = build/"progress.json",list(steps),{},_commit(root)
-    old = {}
+    path,names,ran,old,commit = build/"progress.json",list(steps),{},{},_commit(root)
     with contextlib.suppress(OSError, ValueError): old = json.loads(path.read_text(encoding="utf-8"))
     expected = settings["minutes"].get(profile, {}) | old.get("expected", {})
     kept = {} if names == course else old.get("notebooks", {})
