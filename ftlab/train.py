@@ -13,8 +13,8 @@ from difflib import get_close_matches
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from .core import (device, load_model, manifest, model_path, pick_dtype, seed_everything,
-                        sha256, write_json)
+from .core import (_is_hub_id, device, load_model, manifest, model_path, pick_dtype,
+                        seed_everything, sha256, write_json)
 import torch
 import yaml
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
@@ -114,12 +114,6 @@ def prepare(
         try: rows.append(encode({"messages": messages}, tokenizer, recipe.max_length))
         except ValueError as e: raise ValueError(f"{file}:{line}: {e}") from e
     return rows
-
-def _is_hub_id(data:str)->bool:
-    "owner/name, which is no file here and doesn't look like one"
-    files = (".json", ".jsonl", ".gz", ".csv", ".tsv", ".txt", ".parquet")
-    return data.count("/") == 1 and data[0] not in "/.~" and not data.endswith(files) \
-        and not Path(data).exists()
 
 def _local(data:str)->Path:
     "A file; a hub id is written once as JSONL into the cache"

@@ -360,7 +360,7 @@ def test_eval_refuses(refuses, data, tmp_path):
     refuses("eval", "tiny", "--data", tmp_path/"no", "--metric", "cron", words="there is no file")
     refuses("eval", "smollm2-135m", "--data", data, "--metric", "cron", words="did you mean 'smollm2-135m-instruct'?")
     refuses("eval", tmp_path, "--data", data, "--metric", "cron", words="no config.json")
-    refuses("eval", tmp_path/"corse", "--data", data, "--metric", "cron", words="holds no corse; there are: nothing")
+    refuses("eval", tmp_path/"corse", "--data", data, "--metric", "cron", words="holds: nothing")
     refuses(*what, words="--metric")
 
 
