@@ -138,21 +138,22 @@ def _confirmed(model, tokenizer, conversations, answers, max_new_tokens, batch_s
     import torch
     said = [tokenizer(a, add_special_tokens=False)["input_ids"] for a in answers]
     rows = [_prompt(c, tokenizer)["input_ids"] + s for c,s in zip(conversations, said)]
-    rows,ends,all_right = [{"input_ids": r, "labels": r} for r in rows],_ends(model, tokenizer),[]
+    rows,ends,holds = [{"input_ids": r, "labels": r} for r in rows],_ends(model, tokenizer),{}
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
     n,cache = _shared(model.eval(), rows)
     for start in range(0, len(rows), batch_size):
-        few,past = said[start:start + batch_size],copy.deepcopy(cache)
+        few,past = order[start:start + batch_size],copy.deepcopy(cache)
         if past: past.batch_repeat_interleave(len(few))
-        ids,mask = (t.to(model.device) for t in _batch(rows[start:start + batch_size], n, ends[0]))
+        ids,mask = (t.to(model.device) for t in _batch([rows[i] for i in few], n, ends[0]))
         with torch.inference_mode():
             best = model(ids[:, n:], attention_mask=mask, past_key_values=past,
                          position_ids=(mask.cumsum(1) - 1).clamp(min=0)[:, n:],
-                         logits_to_keep=max(map(len, few)) + 1).logits.argmax(-1).tolist()
-        for s,b in zip(few, best):           # padded on the left: the last column follows the answer
-            *tokens,end = b[-len(s) - 1:]
+                         logits_to_keep=max(len(said[i]) for i in few) + 1).logits.argmax(-1).tolist()
+        for i,b in zip(few, best):           # padded on the left: the last column follows the answer
+            s,(*tokens,end) = said[i],b[-len(said[i]) - 1:]
             ended = end in ends if len(s) < max_new_tokens else len(s) == max_new_tokens
-            all_right.append(tokens == s and ended and not set(s) & set(ends))
-    return all_right
+            holds[i] = tokens == s and ended and not set(s) & set(ends)
+    return [holds[i] for i in range(len(rows))]
 
 # %% ../nbs/11_deploy.ipynb #5b1c3d70
 def parity(
