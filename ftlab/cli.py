@@ -139,16 +139,17 @@ def memory(model: Shape,
            checkpointing: A[bool, Opt("--checkpointing", help="Recompute activations in the backward pass.")] = False,
            optimizer: A[str, Opt(help="adamw or sgd.")] = "adamw",
            gpu: A[str, Opt(metavar="SIZE", help="What there is, such as 24GB: exit code 1 if it is too little.")] = "",
+           fake: A[bool, Opt("--fake", help="Rehearse a step of the real model class on tensors without memory.")] = False,
            as_json: Json = False):
-    """Predict what training needs, term by term.
+    """Predict what training needs: term by term from a formula, or moment by moment from a rehearsal.
 
     Example: ftlab memory llama-2-7b --method qlora -r 16 --batch 4 --length 2048 --gpu 24GB
     """
-    from ftlab.memory import budget, fits, parse_size
+    from ftlab.memory import budget, fake_run, fits, parse_size
     from ftlab.shapes import load_shapes
     shapes = load_shapes(model)
-    def need(**settings): return budget(shapes, r=rank, target=target, length=length, dtype=dtype,
-                                        optimizer=optimizer, **settings)
+    def need(**settings): return (fake_run if fake else budget)(
+        shapes, r=rank, target=target, length=length, dtype=dtype, optimizer=optimizer, **settings)
     given = {"method": method, "batch": batch, "checkpointing": checkpointing}
     got = need(**given)
     size = parse_size(gpu) if gpu else None
@@ -157,7 +158,7 @@ def memory(model: Shape,
     if as_json: _json(got | ({"gpu_bytes": size, "fits": fit, "change": change} if gpu else {}))
     else:
         _table(f"{model}, {method}, batch {batch} x {length} tokens, {dtype}", [
-            (k.removesuffix("_bytes"), _size(n), "") for k, n in got.items()])
+            (k.removesuffix("_bytes"), n if k == "when" else _size(n), "") for k, n in got.items()])
         if fit: print(f"It fits {gpu}: the peak and 10% for allocator and context are {_size(got['peak_bytes']*1.1)}.")
         elif gpu: print(f"It does not fit {gpu}: the peak and 10% for allocator and context are "
                         f"{_size(got['peak_bytes']*1.1)}; "
@@ -335,9 +336,9 @@ def _encoded(plan):
 
 
 def _predicted(plan, rows):
-    "Memory's budget for the fullest micro-batch that may come"
+    "Memory for the fullest micro-batch that may come: the budget, or a rehearsal where there is no formula"
     from ftlab.core import device, pick_dtype
-    from ftlab.memory import budget
+    from ftlab.memory import budget, fake_run
     from ftlab.shapes import load_shapes
     try: shapes = load_shapes(plan.model)
     except (FileNotFoundError, ValueError): return None
@@ -345,7 +346,9 @@ def _predicted(plan, rows):
     lengths = sorted((len(r["labels"]) for r in rows or []), reverse=True)
     tokens = sum(lengths[:batch]) or batch*plan.max_length
     dtype = str(pick_dtype(device())).removeprefix("torch.") if plan.dtype == "auto" else plan.dtype
-    return budget(shapes, plan.method, plan.r, plan.target_modules, 1, tokens, dtype)
+    what = shapes, plan.method, plan.r, plan.target_modules, 1, tokens, dtype
+    try: return budget(*what)
+    except ValueError: return fake_run(*what)
 
 
 @app.command("eval")

@@ -55,16 +55,19 @@ def known()->list[str]: # short names that `load_shapes` takes
 # %% ../nbs/01b_shapes.ipynb #3f3390cd
 _NEEDS = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
           "vocab_size")
-_PLAN = {"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM", "qwen2": "Qwen2ForCausalLM"}
+_PLAN = {"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM", "qwen2": "Qwen2ForCausalLM",
+         "qwen3": "Qwen3ForCausalLM", "gemma2": "Gemma2ForCausalLM"}
 
 def _rows(c):
-    "The table of a Llama, Mistral or Qwen2 model, from its configuration `c`"
+    "The table of a model that `_PLAN` knows, from its configuration `c`"
     h,f,n,heads,vocab = (c[k] for k in _NEEDS)
     head = c.get("head_dim") or h//heads
     q,kv = heads*head, (c.get("num_key_value_heads") or heads)*head
-    everywhere = c["model_type"] == "llama" and c.get("attention_bias", False)
-    qkv = everywhere or c["model_type"] == "qwen2"
-    mlp = c["model_type"] == "llama" and c.get("mlp_bias", False)
+    kind = c["model_type"]
+    everywhere = kind in ("llama", "qwen3", "gemma2") and c.get("attention_bias", False)
+    qkv,mlp = everywhere or kind == "qwen2",kind == "llama" and c.get("mlp_bias", False)
+    norms = ["input_layernorm", "post_attention_layernorm"]
+    if kind == "gemma2": norms += ["pre_feedforward_layernorm", "post_feedforward_layernorm"]
     block = [("self_attn.q_proj", q, h, qkv), ("self_attn.k_proj", kv, h, qkv),
              ("self_attn.v_proj", kv, h, qkv), ("self_attn.o_proj", h, q, everywhere),
              ("mlp.gate_proj", f, h, mlp), ("mlp.up_proj", f, h, mlp), ("mlp.down_proj", h, f, mlp)]
@@ -72,8 +75,8 @@ def _rows(c):
     for name,out,in_,bias in block:
         rows.append(Layer(f"model.layers.*.{name}", out, in_, n, "linear"))
         if bias: rows.append(Layer(f"model.layers.*.{name}.bias", out, 1, n, "bias"))
-    rows += [Layer(f"model.layers.*.{o}", h, 1, n, "norm")
-             for o in ("input_layernorm", "post_attention_layernorm")]
+    wide = [("self_attn.q_norm", head), ("self_attn.k_norm", head)] * (kind == "qwen3")
+    rows += [Layer(f"model.layers.*.{o}", w, 1, n, "norm") for o,w in wide + [(o, h) for o in norms]]
     return rows + [Layer("model.norm", h, 1, 1, "norm"), Layer("lm_head", vocab, h, 1, "linear")]
 
 # %% ../nbs/01b_shapes.ipynb #674f4a96
@@ -84,18 +87,21 @@ def _from_config(path):
     kind = c.get("model_type") if isinstance(c, dict) else None
     if kind not in _PLAN: raise ValueError(
         f"{path} has model_type {kind!r}; shapes can be derived for {', '.join(_PLAN)}")
-    # transformers fills in 8 for Mistral and 32 for Qwen2, whatever the number of heads
-    lacks = [k for k in _NEEDS + ("num_key_value_heads",) * (kind != "llama") if k not in c]
+    # transformers fills in heads and widths of its own where these are left out
+    needs = _NEEDS + ("num_key_value_heads",) * (kind != "llama")
+    lacks = [k for k in needs + ("head_dim",) * (kind in ("qwen3", "gemma2")) if k not in c]
     if lacks: raise ValueError(f"{path} lacks {', '.join(lacks)}; give the whole config.json")
+    if kind == "gemma2": c.setdefault("tie_word_embeddings", True)
     return Shapes(str(path), f"derived from {path}", _rows(c), c, _PLAN[kind])
 
 # %% ../nbs/01b_shapes.ipynb #aea3d007
 def load_shapes(
-    name:str|Path, # a short name (see `known`), a model folder, or the path of a config.json
+    name:str|Path, # a short name (see `known`) or its hub id, a model folder, or the path of a config.json
 )->Shapes:         # its table; nothing is downloaded and no weight is read
     "The shapes of a model, from the package or from a configuration"
-    if str(name) in known():
-        d = json.loads((_MODELS/f"{name}.json").read_text(encoding="utf-8"))
+    tables = [name] if str(name) in known() else known() if "/" in str(name) else []
+    for d in (json.loads((_MODELS/f"{t}.json").read_text(encoding="utf-8")) for t in tables):
+        if str(name) not in (d["name"], d["source"].split(",")[0]): continue
         return Shapes(d["name"], d["source"], [Layer(*o) for o in d["layers"]], d["config"],
                       d["class"])
     path = Path(name)

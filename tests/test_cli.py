@@ -195,11 +195,21 @@ def test_memory_says_what_to_change(cmd):
     assert code == 1 and "take a larger GPU" in out and err == ""
 
 
+def test_memory_rehearsed(cmd):
+    need = ["memory", "tiny", "--method", "lora", "-r", 4, "--dtype", "float32"]
+    code, out, err = cmd(*need, "--fake", "--json")
+    fake, formula = json.loads(out), json.loads(cmd(*need, "--json")[1])
+    assert code == 0 and not err and fake["when"] in fake and abs(formula["peak_bytes"]/fake["peak_bytes"] - 1) < .02
+    code, out, _ = cmd(*need, "--fake", "--gpu", "1MB")
+    assert code == 1 and "when" in out and "does not fit 1MB" in out
+
+
 def test_memory_refuses(refuses):
     refuses("memory", "llama-2-7b", "--gpu", "24", words="'24' is no size")
     refuses("memory", "llama-2-7b", "--method", "lara", "--json", words="use one of full, lora, qlora")
     refuses("memory", "llama-2-7b", "--batch", 0, words="at least 1")
     refuses("memory", "phi-1.5", words="Llama-shaped")
+    refuses("memory", "phi-1.5", "--fake", "--target", "q_prj", words="no linear layer matches q_prj")
 
 
 # ---- data
@@ -315,7 +325,11 @@ def test_train_dry_run(cmd, data, tmp_path, monkeypatch):
 
 def test_train_dry_run_of_what_is_not_here(cmd):
     code, out, err = cmd("train", "llama2-7b-alpaca-qlora", "--dry-run")   # neither is downloaded
-    assert code == 0 and "data: not counted" in out and "memory: no shapes are known for meta-llama" in out
+    assert code == 0 and "data: not counted" in out and re.search(r"memory: [\d.]+ GB at the peak", out)
+    code, out, err = cmd("train", "llama2-7b-alpaca-qlora", "model=owner/unheard-of", "--dry-run")
+    assert code == 0 and "memory: no shapes are known for owner/unheard-of" in out
+    out = cmd("train", "llama2-7b-alpaca-qlora", "model=google/gemma-2-2b", "--dry-run")[1]      # rehearsed
+    assert re.search(r"memory: [\d.]+ GB at the peak", out)
 
 
 def test_train_refuses(refuses, trained, data, tmp_path):

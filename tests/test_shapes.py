@@ -10,7 +10,10 @@ import pytest
 from ftlab.shapes import known, load_shapes, lora_params, lora_size, match, n_params, targets
 
 PUBLISHED = {
-    "llama-2-7b": 6_738_415_616, "llama-2-13b": 13_015_864_320, "llama-3.2-3b": 3_212_749_824,
+    "llama-2-7b": 6_738_415_616, "llama-2-13b": 13_015_864_320,
+    "llama-2-70b": 68_976_648_192, "llama-3-8b": 8_030_261_248, "llama-3-70b": 70_553_706_496,
+    "qwen2.5-7b": 7_615_616_512, "qwen2.5-72b": 72_706_203_648, "qwen3-8b": 8_190_735_360,
+    "gemma-2-2b": 2_614_341_888, "gemma-2-9b": 9_241_705_984, "llama-3.2-3b": 3_212_749_824,
     "llama-3.2-1b": 1_235_814_400, "mistral-7b": 7_241_732_096,
     "smollm2-135m-instruct": 134_515_008, "smollm2-360m-instruct": 361_821_120,
     "smollm2-1.7b-instruct": 1_711_376_384, "qwen2.5-0.5b": 494_032_768,
@@ -93,7 +96,7 @@ def test_percent_and_bytes():
 
 
 @pytest.mark.parametrize("name", [n for n in known()
-                                  if load_shapes(n).config["model_type"] in ("llama", "mistral", "qwen2")])
+                                  if load_shapes(n).config["model_type"] in ("llama", "mistral", "qwen2", "qwen3", "gemma2")])
 def test_derived_is_shipped(name, tmp_path):
     shapes = load_shapes(name)
     (tmp_path / "config.json").write_text(json.dumps(shapes.config))
@@ -104,7 +107,9 @@ def test_derived_is_shipped(name, tmp_path):
 
 @pytest.mark.parametrize("change", [
     {"head_dim": 32}, {"attention_bias": True}, {"mlp_bias": True}, {"num_key_value_heads": 4},
-    {"tie_word_embeddings": False}, {"model_type": "qwen2"}, {"model_type": "mistral", "head_dim": 24}])
+    {"tie_word_embeddings": False}, {"model_type": "qwen2"}, {"model_type": "mistral", "head_dim": 24},
+    {"model_type": "qwen3", "head_dim": 24}, {"model_type": "qwen3", "head_dim": 32, "attention_bias": True},
+    {"model_type": "gemma2", "head_dim": 24}, {"model_type": "gemma2", "head_dim": 24, "attention_bias": True}])
 def test_derived_is_what_transformers_saves(change, tmp_path):
     import transformers
     config = transformers.AutoConfig.for_model(**load_shapes("tiny").config | change)
@@ -118,10 +123,12 @@ def test_derived_is_what_transformers_saves(change, tmp_path):
 def test_errors_say_what_to_do(tmp_path):
     with pytest.raises(FileNotFoundError, match="did you mean 'smollm2-135m-instruct'"):
         load_shapes("SmolLM2-135M-Instrukt")
+    assert load_shapes("Qwen/Qwen3-8B") == load_shapes("qwen3-8b")
+    with pytest.raises(FileNotFoundError, match="config.json"): load_shapes("microsoft/phi-1.5")
     with pytest.raises(FileNotFoundError, match="config.json"): load_shapes(tmp_path)
     path = tmp_path / "config.json"
     for text, message in [("{", "not a JSON"), ("[]", "model_type None"), ("{}", "model_type None"),
-                          ('{"model_type": "gpt2"}', "'gpt2'; shapes can be derived for llama, mistral, qwen2"),
+                          ('{"model_type": "gpt2"}', "'gpt2'; shapes can be derived for llama, mistral, qwen2, qwen3, gemma2"),
                           ('{"model_type": "llama"}', "lacks hidden_size")]:
         path.write_text(text)
         with pytest.raises(ValueError, match=message): load_shapes(path)
