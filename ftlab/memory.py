@@ -200,6 +200,7 @@ def fake_run(
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
     _check(batch, length, method=method, dtype=dtype, adapter_dtype=adapter_dtype, optimizer=optimizer)
+    if method != "full": lora_params(shapes, r, target)      # refuses a rank or a target that cannot be
     mode = FakeTensorMode()
     net = _fake_model(shapes, method, r, target, dtype, adapter_dtype, checkpointing, mode)
     trained = [p for p in net.parameters() if p.requires_grad]

@@ -210,6 +210,7 @@ def test_memory_refuses(refuses):
     refuses("memory", "llama-2-7b", "--batch", 0, words="at least 1")
     refuses("memory", "phi-1.5", words="Llama-shaped")
     refuses("memory", "phi-1.5", "--fake", "--target", "q_prj", words="no linear layer matches q_prj")
+    refuses("memory", "phi-1.5", "--fake", "-r", 10**6, words="cannot adapt a weight")
 
 
 # ---- data
