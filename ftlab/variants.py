@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['DoRALinear', 'save_adapter', 'load_adapter']
 
-# %% ../nbs/02b_variants.ipynb #8352cedc
+# %% ../nbs/02b_variants.ipynb #acad2f73
 import json
-import re
 from pathlib import Path
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 from .core import write_json
 from .lora import LoRALinear, _adapted, inject, load_lora, lora_state, unload
@@ -51,37 +51,46 @@ class DoRALinear(LoRALinear):
         f = (self.magnitude.data / self.lengths)[:,None]
         return f*(w + delta) if sign > 0 else w/f - delta
 
-# %% ../nbs/02b_variants.ipynb #0390dd29
+# %% ../nbs/02b_variants.ipynb #a095f050
 _PREFIX = "base_model.model."
 _PEFT = {"A.weight": "lora_A.weight", "B.weight": "lora_B.weight", "magnitude": "lora_magnitude_vector"}
 
 def _peft_name(n):
     "Our name of an adapter tensor, as peft's file has it"
-    return _PREFIX + re.sub(r"(A\.weight|B\.weight|magnitude)$", lambda m: _PEFT[m[0]], n)
+    module = n.removesuffix(".weight").rpartition(".")[0]
+    return f"{_PREFIX}{module}.{_PEFT[n[len(module) + 1:]]}"
 
+def _our_name(n):
+    "The reverse; a name that is not peft's comes back as it is, and nothing will match it"
+    return next((n.removeprefix(_PREFIX).removesuffix(theirs) + mine for mine,theirs in _PEFT.items()
+                 if n.endswith("."+theirs)), n)
+
+def _config(layers, linear, base_model):
+    "peft's configuration of adapted `layers` among all `linear` names"
+    first = next(iter(layers.values()))
+    short = sorted({n.split(".")[-1] for n in layers})
+    if set(match(linear, short)) != set(layers): short = sorted(layers)
+    return dict(peft_type="LORA", task_type="CAUSAL_LM", base_model_name_or_path=base_model or None,
+        r=first.r, lora_alpha=first.lora_alpha, lora_dropout=getattr(first.dropout, "p", 0.),
+        target_modules=short, use_rslora=first.use_rslora, use_dora=isinstance(first, DoRALinear),
+        bias="none", fan_in_fan_out=False, inference_mode=True)
+
+# %% ../nbs/02b_variants.ipynb #442c797c
 def save_adapter(
     model:nn.Module,     # an adapted model, not merged
     folder:str|Path,     # where: made if it is not there
     base_model:str="",   # name of the base, for those who load it
 )->Path:                 # the folder
     "Write an adapter as peft does: adapter_model.safetensors and adapter_config.json"
-    from safetensors.torch import save_file
-    layers = _adapted(model)
+    layers,folder = _adapted(model),Path(folder)
     if any(l.merged for l in layers.values()): raise ValueError(
         "this adapter is merged into the model; unmerge() it, so that the base stays as it was")
-    first = next(iter(layers.values()))
-    linear = [n.removesuffix(".base") for n,m in model.named_modules() if n and isinstance(m, nn.Linear)]
-    linear = [n for n in dict.fromkeys(linear) if n.rpartition(".")[0] not in layers]    # not A and B
-    short = sorted({n.split(".")[-1] for n in layers})
-    if set(match(linear, short)) != set(layers): short = sorted(layers)
-    config = dict(peft_type="LORA", task_type="CAUSAL_LM", base_model_name_or_path=base_model or None,
-        r=first.r, lora_alpha=first.lora_alpha, lora_dropout=getattr(first.dropout, "p", 0.),
-        target_modules=short, use_rslora=first.use_rslora, use_dora=type(first) is DoRALinear,
-        bias="none", fan_in_fan_out=False, inference_mode=True)
-    folder = Path(folder); folder.mkdir(parents=True, exist_ok=True)
-    state = {_peft_name(n): w.contiguous() for n,w in lora_state(model).items()}
-    save_file(state, folder/"adapter_model.safetensors", metadata={"format": "pt"})
-    write_json(folder/"adapter_config.json", config)
+    plain = lambda n, m: isinstance(m, (nn.Linear, LoRALinear)) and n.rpartition(".")[0] not in layers
+    linear = [n for n,m in model.named_modules() if n and plain(n, m)]    # not base, A and B
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({_peft_name(n): w.contiguous() for n,w in lora_state(model).items()},
+              folder/"adapter_model.safetensors", metadata={"format": "pt"})
+    write_json(folder/"adapter_config.json", _config(layers, linear, base_model))
     return folder
 
 # %% ../nbs/02b_variants.ipynb #b049e511
@@ -105,28 +114,28 @@ def _read_config(path):
         f"{path} has the regular expression {c['target_modules']!r} as target_modules; use peft")
     return c
 
-# %% ../nbs/02b_variants.ipynb #73b9de4b
+# %% ../nbs/02b_variants.ipynb #4d680286
+def _read(folder):
+    "(configuration, our tensors) of a folder in peft's format"
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        if not (folder/name).is_file(): raise FileNotFoundError(f"{folder} has no {name}" + (
+            "; its adapter_model.bin is a pickle, which can run code: have it saved as safetensors"
+            if (folder/"adapter_model.bin").exists() else ""))
+    state = load_file(folder/"adapter_model.safetensors")
+    return _read_config(folder/"adapter_config.json"),{_our_name(n): w for n,w in state.items()}
+
 def load_adapter(
     model:nn.Module,  # the base, not adapted; an error leaves it as it was
     folder:str|Path,  # with adapter_config.json and adapter_model.safetensors
 )->int:               # layers adapted
     "Adapt a model by an adapter in peft's format, ours or peft's own; all of it or nothing"
-    from safetensors.torch import load_file
-    folder = Path(folder)
-    for name in ("adapter_config.json", "adapter_model.safetensors"):
-        if not (folder/name).is_file(): raise FileNotFoundError(
-            f"{folder} has no {name}" + ("; an adapter_model.bin is a pickle, which can run code: save it "
-            "as safetensors" if (folder/"adapter_model.bin").exists() else ""))
-    c,state = _read_config(folder/"adapter_config.json"),load_file(folder/"adapter_model.safetensors")
-    names = {v: k for k,v in _PEFT.items()}
-    state = {re.sub(f"({'|'.join(map(re.escape, names))})$", lambda m: names[m[0]],
-                    n.removeprefix(_PREFIX)): w for n,w in state.items()}
-    trained = {n: p.requires_grad for n,p in model.named_parameters()}
+    c,state = _read(Path(folder))
+    trained = [(p, p.requires_grad) for p in model.parameters()]
     inject(model, c["r"], c["lora_alpha"], c["target_modules"],
            layer=DoRALinear if c.get("use_dora") else LoRALinear,
            lora_dropout=c.get("lora_dropout") or 0., use_rslora=bool(c.get("use_rslora")))
     try: return load_lora(model, state)
     except ValueError:
         unload(model)
-        for n,p in model.named_parameters(): p.requires_grad_(trained[n])
+        for p,trains in trained: p.requires_grad_(trains)
         raise
