@@ -54,7 +54,12 @@ def inject(
     if any(isinstance(m, LoRALinear) for m in model.modules()): raise ValueError(
         "this model is adapted already; unload() it first")
     linear = {n: m for n,m in model.named_modules() if n and isinstance(m, nn.Linear)}
-    chosen = match(list(linear), target_modules)
+    try: chosen = match(list(linear), target_modules)
+    except ValueError as e:
+        turned = [n for n,m in model.named_modules() if type(m).__name__ == "Conv1D"]
+        if not turned: raise
+        raise ValueError(f"{e}; {turned[0]} and others are GPT-2's Conv1D, not nn.Linear: their "
+                         "weights lie transposed, and peft adapts them (fan_in_fan_out)") from e
     embedded = [m.weight for m in model.modules() if isinstance(m, nn.Embedding)]
     tied = [n for n in chosen if any(linear[n].weight is w for w in embedded)]
     if tied: raise ValueError(f"{', '.join(tied)} shares its weight with the embedding, and "
