@@ -101,7 +101,8 @@ def _from_config(path, name=None):
     needs = _NEEDS + ("num_key_value_heads",) * (kind != "llama")
     lacks = [k for k in needs + ("head_dim",) * (kind in ("qwen3", "gemma2")) if k not in c]
     if lacks: raise ValueError(f"{name} lacks {', '.join(lacks)}; give the whole config.json")
-    wrong = [k for k in _NEEDS if type(c[k]) is not int or c[k] < 1]
+    may = [k for k in ("num_key_value_heads", "head_dim") if c.get(k) is not None]
+    wrong = [k for k in (*_NEEDS, *may) if type(c[k]) is not int or c[k] < 1]
     if wrong: raise ValueError(f"{name} has {wrong[0]} {c[wrong[0]]!r}, expected a whole number above 0")
     if kind == "gemma2": c.setdefault("tie_word_embeddings", True)
     return Shapes(name, f"derived from {name}", _rows(c), c, _PLAN[kind])
