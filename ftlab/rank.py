@@ -33,20 +33,25 @@ def rank_for(
         f"{budget:,} parameters are too few: rank 1 on {target} of {shapes.name} trains {one:,}")
     return min(budget//one, *(min(l.out, l.in_) for l in targets(shapes, target)))
 
-# %% ../nbs/02c_rank.ipynb #92be78d2
+# %% ../nbs/02c_rank.ipynb #c7a6eccf
+def _power(S):
+    "Squares in float64, and not all of them 0"
+    if not S.any(): raise ValueError("a matrix of zeros has no direction: every singular value is 0")
+    return S.double().square()
+
 def energy(
     S, # singular values, largest first: a tensor [n]
 ):     # [n]: share of the squares in the first 1, 2, … of them
     "How much of a matrix its best approximation of each rank holds"
-    power = S.double().square()
-    if not power.any(): raise ValueError("a matrix of zeros has no direction: every singular value is 0")
+    power = _power(S)
     return power.cumsum(0)/power.sum()
 
 def stable_rank(
     S, # singular values, largest first: a tensor [n]
 )->float: # from 1 (one direction) to n (all alike)
     "‖W‖² in the Frobenius norm over ‖W‖² in the spectral norm"
-    return (S.double().square().sum()/S[0].double().square()).item()
+    power = _power(S)
+    return (power.sum()/power[0]).item()
 
 def truncate(
     W,     # a matrix: a tensor [out, in]
