@@ -14,7 +14,7 @@ from .shapes import lora_size, match
 # %% ../nbs/02_lora.ipynb #222d5760
 class LoRALinear(nn.Module):
     "base(x) + lora_alpha/r · B(A(x)); just base(x) while B is zero. Source: Hu et al. 2021, 4.1"
-    trains = "A.weight", "B.weight"
+    trains = "A.weight", "B.weight"    # what an adapter consists of
     def __init__(self,
         base:nn.Linear,          # the layer to adapt, quantised or not; frozen here
         r:int,                   # rank, 1 to min(in_features, out_features)
