@@ -31,7 +31,7 @@ app.add_typer(data_app, name="data")
 
 # what many commands take, worded once
 Json = A[bool, Opt("--json", help="Print JSON, errors included.")]
-Shape = A[str, Arg(metavar="MODEL", help="A shipped name such as llama-2-7b, a model's folder, or a config.json.")]
+Shape = A[str, Arg(metavar="MODEL", help="A shipped name such as llama-2-7b, a model's folder, a config.json, or a hub id.")]
 Model = A[str, Arg(metavar="MODEL", help="An embedded name, a folder, or a hub id.")]
 Rank = A[int, Opt("-r", "--rank", help="Rank of the adapters.")]
 Target = A[str, Opt("--target", help="all-linear, or names: q_proj,v_proj.")]
@@ -103,15 +103,16 @@ def _typed(pairs, types=None):
 # ---- what it takes: no torch here
 
 @app.command()
-def params(model: Shape, rank: Rank = 16, target: Target = "all-linear", as_json: Json = False):
+def params(model: Shape, rank: Rank = 16, target: Target = "all-linear",
+           dora: A[bool, Opt("--dora", help="Count DoRA's magnitudes too.")] = False, as_json: Json = False):
     """Count what a LoRA adapter trains.
 
     Example: ftlab params llama-2-7b -r 8 --target q_proj,v_proj
     """
     from ftlab.shapes import load_shapes, lora_params
-    got = lora_params(load_shapes(model), rank, target)
+    got = lora_params(load_shapes(model), rank, target, dora)
     if as_json: return _json(got)
-    _table(f"{model}, r={rank}, {target}", [
+    _table(f"{model}, r={rank}, {target}{', DoRA' * dora}", [
         ("trainable", f"{got['trainable']:,}", ""), ("all", f"{got['all']:,}", ""),
         ("percent", f"{got['percent']:.4f}", ""),
         *(("adapter", _size(n), dtype) for dtype, n in got["bytes"].items())])

@@ -77,6 +77,7 @@ def test_light_commands_import_nothing_heavy():
             assert not heavy, f"{line} imported {heavy}"
     """
     done = started(code, "--help", "--version", "params llama-2-7b --json", "params tiny",
+                   "params gpt3-175b -r 8 --target q,v --dora",
                    "memory llama-2-7b --method qlora --gpu 24GB", f"data doctor {ROOT/'data/cron/dev.jsonl'}")
     assert done.returncode == 0, done.stderr
 
@@ -163,7 +164,47 @@ def test_params_of_a_config(cmd, tmp_path):
     assert ours == theirs
 
 
+def test_params_of_variants(cmd):
+    def trains(*args): return json.loads(cmd("params", "llama-2-7b", "-r", 8, *args, "--json")[1])["trainable"]
+    assert trains("--target", "q,v") == trains("--target", "v_proj,q_proj") == 4194304
+    assert trains("--target", "q,v", "--dora") == 4194304 + 32*2*4096
+    assert "llama-2-7b, r=8, q,v, DoRA" in cmd("params", "llama-2-7b", "-r", 8, "--target", "q,v", "--dora")[1]
+
+
+def test_params_asks_the_hub_for_a_config_alone(cmd, refuses, monkeypatch, tmp_path):
+    config = json.loads((ROOT/"ftlab/assets/models/mistral-7b.json").read_text())["config"]
+    (tmp_path/"config.json").write_text(json.dumps(config))
+    asked = []
+    def download(name, file):
+        asked.append((name, file))
+        if name != "some-lab/Own-7B": raise OSError("gated")
+        return str(tmp_path/file)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    ours, theirs = (json.loads(cmd("params", m, "--json")[1]) for m in ("some-lab/Own-7B", "mistral-7b"))
+    assert ours == theirs and asked == [("some-lab/Own-7B", "config.json")]
+    refuses("params", "some-lab/Mistral-7b-v9", words="did you mean 'mistral-7b'?")
+    refuses("params", "some-lab/Mistral-7b-v9", "--json", words="could not be had: check name, network and access")
+    cmd("params", tmp_path), cmd("params", "mistralai/Mistral-7B-v0.1")
+    assert len(asked) == 3                               # neither a folder nor a shipped model asks
+    (tmp_path/"config.json").write_text(json.dumps(config | {"model_type": "mixtral"}))
+    refuses("params", "some-lab/Own-7B", words="some-lab/Own-7B has model_type 'mixtral'")
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"hidden_size": None}, "hidden_size None, expected a whole number above 0"), ({"vocab_size": "320"}, "vocab_size '320'"),
+    ({"num_hidden_layers": 0}, "num_hidden_layers 0"), ({"num_attention_heads": 1.5}, "num_attention_heads 1.5"),
+    ({"num_key_value_heads": "2"}, "num_key_value_heads '2'"), ({"head_dim": -1}, "head_dim -1")])
+def test_params_of_a_bad_config(refuses, tmp_path, change, words):
+    config = json.loads((ROOT/"ftlab/assets/models/tiny.json").read_text())["config"]
+    (tmp_path/"config.json").write_text(json.dumps(config | change))
+    refuses("params", tmp_path, "-r", 4, words=words)
+    (tmp_path/"config.json").write_text(json.dumps({k: v for k, v in config.items() if k != "hidden_size"}))
+    refuses("params", tmp_path, "--json", words="lacks hidden_size; give the whole config.json")
+
+
 def test_params_refuses(refuses):
+    refuses("params", "llama-2-7b", "-r", 5000, "--json", words="r=5000 cannot adapt a weight of shape 4096x4096")
+    refuses("params", "llama-2-7b", "--target", "", words="matches an empty target")
     refuses("params", "lama-2-7b", words="did you mean 'llama-2-7b'?")
     refuses("params", "lama-2-7b", "--json", words="did you mean 'llama-2-7b'?")
     refuses("params", "llama-2-7b", "-r", 0, words="r=0 cannot adapt")
