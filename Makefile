@@ -6,7 +6,7 @@ ARGS ?=
 BIN = .venv/bin
 export HF_HUB_DISABLE_TELEMETRY = 1
 
-.PHONY: setup course gpu test check export drift lint lab refresh docs mutants clean
+.PHONY: setup course gpu test check export drift lint lab refresh docs studies mutants clean
 
 setup: .venv/.ready data/cron/train.jsonl  ## the environment, the model's package, the data
 
@@ -52,6 +52,9 @@ refresh: setup  ## after `make course`: keep small outputs, the receipt and the 
 
 docs: setup  ## the book, from the executed notebooks
 	@$(BIN)/python scripts/book.py
+
+studies: setup  ## measured experiments that lessons read; ARGS=decide runs one
+	@HF_HUB_OFFLINE=1 $(BIN)/python scripts/studies.py $(ARGS)
 
 mutants: setup  ## break each module in turn; does its own notebook notice?
 	@$(BIN)/python scripts/mutants.py $(ARGS)
