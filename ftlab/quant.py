@@ -47,6 +47,7 @@ def quantize_blockwise(
     if short:
         absmax[-1].clamp_(min=1e-38)
         ratio[-1] = blocks[-1] / absmax[-1]
+    levels = levels.to(flat.device)
     codes = torch.bucketize(ratio.view(-1)[:flat.numel()], (levels[:-1] + levels[1:]) / 2)
     return codes.to(torch.uint8), absmax
 
@@ -58,7 +59,7 @@ def dequantize_blockwise(
     blocksize:int=64,    # values that share one scale
 )->torch.Tensor:         # (numel,) float32
     "What the codes stand for: level × the scale of its block."
-    return levels[codes.long()] * absmax.repeat_interleave(blocksize)[:len(codes)]
+    return levels.to(codes.device)[codes.long()] * absmax.repeat_interleave(blocksize)[:len(codes)]
 
 # %% ../nbs/03_quant.ipynb #f0765765
 def dynamic_levels()->torch.Tensor: # (256,) ascending from -0.993 to 1, float32
@@ -73,11 +74,13 @@ def dynamic_levels()->torch.Tensor: # (256,) ascending from -0.993 to 1, float32
 # %% ../nbs/03_quant.ipynb #e1151133
 def _quantize_scales(absmax): # (blocks,) float32 -> codes uint8, scales of scales, mean
     "8-bit codes of `absmax - mean` in blocks of 256, as bitsandbytes' CPU kernel finds them."
-    offset, levels = absmax.mean(), dynamic_levels()
+    offset, levels = absmax.mean(), dynamic_levels().to(absmax.device)
+    if not offset.isfinite(): raise ValueError(
+        f"scales up to {absmax.max():.3g} overflow float32 when summed: use double=False")
     centred = absmax - offset
     blocks = pad(centred, (0, -len(centred) % 256)).view(-1, 256)
     scale = blocks.abs().amax(1)
-    ratio = (blocks * (1 / scale)[:, None]).nan_to_num(-1.)
+    ratio = (blocks * (1 / scale)[:, None]).nan_to_num(-1.).clamp(-1, 1)
     step = ((ratio + 1).double() * .5 * 65535 + .5).float().long()
     snapped = -1 + 2. * step / 65535
     codes = torch.bucketize(snapped, (levels[:-1] + levels[1:]) / 2)
