@@ -79,17 +79,17 @@ def to_four_bits(
     for n, m in stored.items(): model.set_submodule(n, m)
     return len(stored)
 
-# %% ../nbs/03c_qlora.ipynb #f2ed6944
+# %% ../nbs/03c_qlora.ipynb #2c5dd9c4
 def forward_passes(
     model:nn.Module,         # a causal language model in train mode
     ids:torch.Tensor,        # [batch, length] input_ids
-)->dict[str,int]:            # last part of a module's name -> calls per module of that name
+)->dict[str,float]:          # last part of a module's name -> finished calls per module of that name
     "How often each linear layer runs forward in one training step"
     layers = {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear)}
     if not model.training: raise ValueError("the model is in eval mode, which never checkpoints: .train() it")
     calls, many = Counter(), Counter(n.split(".")[-1] for n in layers)
     count = lambda n: lambda *_: calls.update([n.split(".")[-1]])
-    hooks = [m.register_forward_pre_hook(count(n)) for n, m in layers.items()]
+    hooks = [m.register_forward_hook(count(n)) for n, m in layers.items()]
     try: model(input_ids=ids, labels=ids).loss.backward()
     finally:
         for h in hooks: h.remove()

@@ -331,11 +331,13 @@ def test_qlora_refuses():
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_forward_passes(checkpointing):
+    "Finished passes: torch skips the last product of a block, whose value nobody wants again"
     net = load_model("tiny", weights="random", device="cpu")[0].train()
     if checkpointing: net.activation_checkpointing_enable({"use_reentrant": False})
     calls = qlora.forward_passes(net, torch.arange(12)[None])
-    assert calls.pop("lm_head") == 1 and len(calls) == 7 and set(calls.values()) == {1 + checkpointing}
-    assert not any(m._forward_pre_hooks for m in net.modules() if isinstance(m, torch.nn.Linear))
+    assert calls.pop("lm_head") == calls.pop("down_proj") == 1
+    assert len(calls) == 6 and set(calls.values()) == {1 + checkpointing}
+    assert not any(m._forward_hooks for m in net.modules() if isinstance(m, torch.nn.Linear))
 
 
 def test_paged_traffic():
