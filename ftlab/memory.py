@@ -16,8 +16,8 @@ from .shapes import Shapes, lora_params, n_params, targets
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _LEAST = dict.fromkeys(("r", "batch", "length", "accumulation", "gpus"), 1)
 _CHOICES = {"method": ("full", "lora", "qlora"), "dtype": tuple(_BYTES), "adapter_dtype": tuple(_BYTES),
-            "optimizer": ("adamw", "adamw_foreach", "adamw8bit", "adamw32", "sgd"), "attention": ("sdpa", "eager"),
-            "parallel": ("fsdp", "ddp"), "checkpointing": (False, True), "double_quant": (False, True),
+            "optimizer": ("adamw", "adamw_foreach", "adamw8bit", "adamw32", "sgd"),
+            "attention": ("sdpa", "eager"), "parallel": ("fsdp", "ddp"), "checkpointing": (False, True), "double_quant": (False, True),
             "embeddings": (False, True)}
 
 # %% ../nbs/04_memory.ipynb #664a1d02
@@ -32,7 +32,7 @@ class Plan:
     dtype:str="bfloat16"     # of the model; with qlora of its multiplications and embeddings
     adapter_dtype:str="float32" # peft's default, whatever `dtype` is
     checkpointing:bool=False # recompute each block's activations in the backward pass
-    optimizer:str="adamw"    # also adamw_foreach, adamw8bit, sgd; adamw32: moments and a master copy in 32 bits
+    optimizer:str="adamw"    # also adamw_foreach, adamw8bit, adamw32 (with a master copy), sgd
     accumulation:int=1       # micro-batches per step
     attention:str="sdpa"     # sdpa, or eager: every score is written down
     double_quant:bool=True   # qlora: the scales are quantised too
@@ -113,10 +113,12 @@ def budget(
     forward = max(tokens*vocab*(4 + e + 4*(e != 4)), scores*(8 + e*(e != 4)) - written*(not p.checkpointing))
     moments = {"loading": sum(terms[k] for k in ("weights", "quant_state", "adapters")),
         "forward": held + earlier + kept + forward,
-        "backward": held + max(earlier + kept + max(terms["logits"], last), earlier + first, gradients + tied),
+        "backward": held + max(earlier + kept + max(terms["logits"], last), earlier + first,
+                               gradients + tied),
         "optimizer": held + gradients + terms["workspace"]}
     when = max(moments, key=moments.get)
-    return terms | {"total_bytes": sum(terms.values()), "moments": moments, "peak_bytes": moments[when], "when": when}
+    return terms | {"total_bytes": sum(terms.values()), "moments": moments,
+                    "peak_bytes": moments[when], "when": when}
 
 def _largest(shapes): return max(l.out*l.in_ for l in targets(shapes, "all-linear"))
 
@@ -143,9 +145,10 @@ def _states(shapes, p):
 def _trained(shapes, p):
     "(numbers in a trained tensor, how many such tensors)"
     tied = p.method == "full" and shapes.config.get("tie_word_embeddings", False)
-    ends = [(l.out*l.in_, 1) for l in shapes.layers if l.name.split(".")[-1] in ("embed_tokens", "lm_head")]
-    if p.method == "full": return ends[:2 - tied] + [(l.out*l.in_, l.count) for l in shapes.layers
-                                                   if l.name.split(".")[-1] not in ("embed_tokens", "lm_head")]
+    end = lambda l: l.name.split(".")[-1] in ("embed_tokens", "lm_head")
+    ends = [(l.out*l.in_, 1) for l in shapes.layers if end(l)]
+    if p.method == "full":
+        return ends[:2 - tied] + [(l.out*l.in_, l.count) for l in shapes.layers if not end(l)]
     lora_params(shapes, p.r, p.target)                     # refuses a rank or a target that cannot be
     return [(p.r*x, l.count) for l in targets(shapes, p.target) for x in (l.in_, l.out)] + ends*p.embeddings
 
