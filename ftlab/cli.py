@@ -146,7 +146,7 @@ def memory(model: Shape,
     shapes = load_shapes(model)
     plan = Plan(method, rank, target, batch, length, dtype, adapter_dtype, checkpointing, optimizer, accumulation,
                 attention, not plain_scales, embeddings, gpus, parallel)
-    size, steps = None, []
+    size, steps = None, None
     if gpu:
         from ftlab.fit import advise, fits, gpu_size
         size = gpu_size(gpu)
@@ -156,14 +156,17 @@ def memory(model: Shape,
     else: got = budget(shapes, plan)
     fit = fits(got, size) if gpu else None
     if fit is False: steps = advise(shapes, plan, size, fake)
-    if as_json: _json(got | ({"gpu_bytes": size, "fits": fit, "change": [_json_step(s) for s in steps]} if gpu else {}))
+    if as_json: _json(got | ({"gpu_bytes": size, "fits": fit, "change": steps and [_step(s) for s in steps]} if gpu else {}))
     else: _memory(f"{model}, {method}, batch {batch} x {length} tokens, {dtype}", got, gpu, fit, steps)
     if fit is False: raise typer.Exit(1)
 
 
-def _json_step(step):
-    from dataclasses import asdict
-    return step | {"plan": asdict(step["plan"])}
+def _step(step):
+    "One step of `advise`, as options of this command"
+    said = {k.replace("_", "-"): v for k, v in step["settings"].items()}
+    options = " ".join("without --plain-scales" if k == "double-quant" else f"--{k}" if v is True else f"--{k} {v}"
+                       for k, v in said.items())
+    return {"options": options} | {k: v for k, v in step.items() if k != "plan"}
 
 
 def _memory(title, got, gpu, fit, steps):
@@ -177,8 +180,9 @@ def _memory(title, got, gpu, fit, steps):
     peak = f"the peak and a ninth for context and allocator are {_size(got['peak_bytes']/.9)}"
     if fit: return print(f"It fits {gpu}: {peak}.")
     print(f"It does not fit {gpu}: {peak}. What to change, mildest first, each on top of those before:")
-    _table("", [("  " + ", ".join(f"{k}={v}" for k, v in s["settings"].items()), f"-{_size(s['saved_bytes'])}",
-                 f"{_size(s['peak_bytes'])}{', fits' if s['fits'] else ''}; costs {s['costs']}") for s in steps])
+    for s in map(_step, steps):
+        print(f"  {s['options']:28} saves {_size(s['saved_bytes'])}, costs {s['costs']}: "
+              f"{_size(s['peak_bytes'])}{', fits' if s['fits'] else ''}")
     if not steps or not steps[-1]["fits"]: print("Nothing on this list is enough: take a larger GPU, or share it (--gpus).")
 
 

@@ -17,7 +17,8 @@ _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _LEAST = dict.fromkeys(("r", "batch", "length", "accumulation", "gpus"), 1)
 _CHOICES = {"method": ("full", "lora", "qlora"), "dtype": tuple(_BYTES), "adapter_dtype": tuple(_BYTES),
             "optimizer": ("adamw", "adamw_foreach", "adamw8bit", "adamw32", "sgd"),
-            "attention": ("sdpa", "eager"), "parallel": ("fsdp", "ddp"), "checkpointing": (False, True), "double_quant": (False, True),
+            "attention": ("sdpa", "eager"), "parallel": ("fsdp", "ddp"),
+            "checkpointing": (False, True), "double_quant": (False, True),
             "embeddings": (False, True)}
 
 # %% ../nbs/04_memory.ipynb #664a1d02

@@ -216,13 +216,17 @@ def test_memory(cmd):
     code, out, _ = cmd(*need, "--json")
     terms = json.loads(out)
     assert code == 0 and "fits" not in terms
-    parts = [v for k, v in terms.items() if not k.endswith("_bytes")]
+    parts = [v for k, v in terms.items() if type(v) is int and not k.endswith("_bytes")]
+    assert len(parts) == 9 and terms["moments"][terms["when"]] == terms["peak_bytes"]
     assert sum(parts) == terms["total_bytes"] >= terms["peak_bytes"] > max(parts)
     code, out, _ = cmd(*need, "--gpu", "80GB", "--json")
     assert code == 0 and json.loads(out)["fits"] and json.loads(out)["gpu_bytes"] == 80*10**9
     assert json.loads(out)["change"] is None
     code, out, _ = cmd(*need, "--gpu", "80GB")
     assert code == 0 and "It fits 80GB" in out and "quant_state" in out
+    assert "in backward" in out and "the peak" in out
+    shared = json.loads(cmd(*need, "--gpus", 8, "--json")[1])
+    assert shared["weights"] < terms["weights"]/7 and shared["activations"] == terms["activations"]
 
 
 def test_memory_says_what_to_change(cmd):
@@ -230,8 +234,12 @@ def test_memory_says_what_to_change(cmd):
     code, out, _ = cmd(*need, "--json")
     told = json.loads(out)
     assert code == 1 and told["fits"] is False and told["change"]
-    code, out, err = cmd(*need[:-2], *told["change"].split(), "--gpu", "24GB")   # options given last count
+    options = [word for step in told["change"] for word in step["options"].split()]
+    code, out, err = cmd(*need[:-2], *options, "--gpu", "24GB")   # options given last count
     assert code == 0 and "It fits" in out
+    code, out, err = cmd(*need[:-2], *options[:1], "--batch", 64, "--gpu", "24GB")
+    assert code == 1 and "mildest first" in out and "  --batch 1 --accumulation 64 " in out and ", fits" in out
+    assert json.loads(cmd(*need, "--method", "qlora", "--plain-scales", "--json")[1])["quant_state"] > 4e8
     code, out, err = cmd("memory", "llama-2-7b", "--gpu", "1GB")
     assert code == 1 and "take a larger GPU" in out and err == ""
 
@@ -240,9 +248,10 @@ def test_memory_rehearsed(cmd):
     need = ["memory", "tiny", "--method", "lora", "-r", 4, "--dtype", "float32"]
     code, out, err = cmd(*need, "--fake", "--json")
     fake, formula = json.loads(out), json.loads(cmd(*need, "--json")[1])
-    assert code == 0 and not err and fake["when"] in fake and abs(formula["peak_bytes"]/fake["peak_bytes"] - 1) < .02
+    assert code == 0 and not err and fake["when"] in fake["moments"] and fake["reserved_bytes"] >= fake["peak_bytes"]
+    assert list(fake["moments"]) == list(formula["moments"]) and abs(formula["peak_bytes"]/fake["peak_bytes"] - 1) < .02
     code, out, _ = cmd(*need, "--fake", "--gpu", "1MB")
-    assert code == 1 and "when" in out and "does not fit 1MB" in out
+    assert code == 1 and "the peak" in out and "by the allocator" in out and "does not fit 1MB" in out
 
 
 def test_memory_refuses(refuses):
@@ -250,6 +259,10 @@ def test_memory_refuses(refuses):
     refuses("memory", "llama-2-7b", "--method", "lara", "--json", words="use one of full, lora, qlora")
     refuses("memory", "llama-2-7b", "--batch", 0, words="at least 1")
     refuses("memory", "phi-1.5", words="Llama-shaped")
+    refuses("memory", "llama-2-7b", "--gpu", "A100", "--json", words="did you mean A100-40GB or A100-80GB?")
+    refuses("memory", "llama-2-7b", "--accumulation", -1, words="accumulation=-1: a whole number, at least 1")
+    refuses("memory", "llama-2-7b", "--gpus", 2, "--fake", words="one GPU can be rehearsed")
+    refuses("memory", "llama-2-7b", "-r", 0, words="r=0: a whole number, at least 1")
     refuses("memory", "phi-1.5", "--fake", "--target", "q_prj", words="no linear layer matches q_prj")
     refuses("memory", "phi-1.5", "--fake", "-r", 10**6, words="cannot adapt a weight")
 
