@@ -114,29 +114,35 @@ _ASKED = {   # what `ftlab decide` asks, by the name of the fact
     "gpu_gb": "How many GB of memory do your own GPUs have together?"}
 
 
+def _answer(text, was, open_flag):
+    "What a person typed, as the kind of value that the fact has"
+    words = {"yes": True, "y": True, "no": False, "n": False} | ({"unknown": None} if open_flag else {})
+    if open_flag or isinstance(was, bool):
+        if text.lower() not in words: raise ValueError(f"{text!r}: answer yes or no" + ", or unknown"*open_flag)
+        return words[text.lower()]
+    if was is None and text == "any": return None
+    try: value = float(text.replace(",", ""))
+    except ValueError: raise ValueError(f"{text!r} is no number") from None
+    return int(value) if value.is_integer() else value
+
+
 def _ask(facts):
     "The facts from a terminal, one question each; Enter keeps what stands in brackets"
     from dataclasses import asdict, replace
-
-    import click
-    yes_no, number = {"yes": True, "no": False, "unknown": None}, lambda text: None if text == "any" else float(text)
+    said = {}
     for name, question in _ASKED.items():
         was = asdict(facts)[name]
-        flag = isinstance(was, bool) or name == "prompt_enough"
-        shown = next(k for k, v in yes_no.items() if v is was) if flag else "any" if was is None else f"{was:g}"
-        kind = click.Choice([k for k in yes_no if k != "unknown" or name == "prompt_enough"]) if flag else str
+        shown = "unknown" if name == "prompt_enough" else "any" if was is None else \
+            ("no", "yes")[was] if isinstance(was, bool) else f"{was:g}"
         while True:
-            said = typer.prompt(question, default=shown, type=kind, err=True)
             try:
-                value = yes_no[said] if flag else number(said)
-                if isinstance(was, int) and not flag and value == int(value): value = int(value)
-                answered = replace(facts, **{name: value})
+                said[name] = _answer(typer.prompt(question, default=shown, err=True), was, name == "prompt_enough")
+                replace(facts, **{name: said[name]})
             except ValueError as e:
-                if name == "prompt_enough": raise
+                if name == "prompt_enough" and name in said: break     # other answers may explain it
                 print(f"  {e}", file=sys.stderr)
             else: break
-        facts = answered
-    return facts
+    return replace(facts, **said)
 
 
 @app.command()
