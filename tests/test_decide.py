@@ -219,6 +219,25 @@ def test_more_of_anything_never_costs_less(approach):
         assert change <= 0 if cheaper else change >= 0, name
 
 
+@pytest.mark.parametrize("facts,hit", [
+    ({"monthly": 4.51}, {"rag"}), ({"monthly": 4.49}, {"prompt", "rag"}), ({"monthly": .02}, set(OPTIONS)),
+    ({"seconds": 1.7}, set()), ({"seconds": 1.6}, {"rag"}), ({"seconds": 1.5}, {"rag"}), ({"seconds": .5}, {"prompt", "rag"}),
+    ({"seconds": .4}, set(OPTIONS)),
+    ({"private": True, "gpu_gb": 140}, set()), ({"private": True, "gpu_gb": 139}, {"prompt", "rag"}),
+    ({"private": True, "gpu_gb": 15}, set(OPTIONS)), ({"private": False, "gpu_gb": 0}, set())])
+def test_limits_hit_those_that_break_them(facts, hit):
+    "A bill is what a month costs to run, without what it cost to make; at 1,000 calls a prompt's is $4.50"
+    loose = {k: v for k, v in facts.items() if k == "private"}
+    with_it, without = ({o.approach: o.points for o in decide(Facts(**f)).ranked} for f in (facts, loose))
+    assert {a for a in OPTIONS if with_it[a] < without[a]} == hit
+
+
+@pytest.mark.parametrize("name", ["changed_share", "utilisation"])
+def test_a_share_is_at_most_one(name):
+    with pytest.raises(ValueError, match=f"{name}=1.01 should be a finite number, .*1 at most"): Costs(**{name: 1.01})
+    Costs(**{name: 1})
+
+
 def test_a_ranking_is_monotone():
     "An approach is never helped by a tighter limit, and examples never hurt fine-tuning"
     def points(**facts): return {o.approach: o.points for o in decide(Facts(private=True, **facts)).ranked}
