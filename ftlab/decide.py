@@ -55,7 +55,6 @@ class Costs:
     lookup_seconds:float = 0.2       # rag: wait for the search
     large_gb:float = 140             # memory of a large open model, GB
     small_gb:float = 16              # memory of a small one, GB
-
     def __post_init__(self):
         for name, value in asdict(self).items():
             above = name in ("months", "gpu_flops", "utilisation", "full_gpus")
@@ -215,12 +214,13 @@ def _rules(f, c):
     yield "full", -9, f.budget < one_off(c, "full"), f"it costs about ${one_off(c, 'full'):,.0f}"
     yield from _limits(f, c)
 
-# %% ../nbs/01_decide.ipynb #c536e5b6
+# %% ../nbs/01_decide.ipynb #266c1df8
 def _limits(f, c):
     "Rules for what was given as a limit: (approach, points, applies, reason)."
+    at = replace(c, calls_per_month=f.calls_per_month)
     for name in OPTIONS:
         large = name in ("prompt", "rag")
-        bill = cost(name, replace(c, calls_per_month=f.calls_per_month))["month"] - one_off(c, name) / c.months
+        bill = cost(name, at)["month"] - one_off(c, name) / c.months    # what it costs to run
         wait = (c.large_seconds if large else c.small_seconds) + c.lookup_seconds * (name == "rag")
         size, what = (c.large_gb, "large") if large else (c.small_gb, "small")
         yield (name, -4, f.monthly is not None and bill > f.monthly,
