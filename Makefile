@@ -5,6 +5,8 @@ FROM ?=
 ARGS ?=
 BIN = .venv/bin
 export HF_HUB_DISABLE_TELEMETRY = 1
+# two workers with a thread each: tiny models gain nothing from a second thread
+PYTEST = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 .PHONY: setup course gpu test check export drift lint lab refresh docs studies mutants clean
 
@@ -29,11 +31,11 @@ course: setup  ## every lesson on a real model; FROM=07_train goes on from there
 gpu: ; @$(MAKE) --no-print-directory course PROFILE=gpu  ## the same lessons on a GPU
 
 test: setup drift lint  ## export, lint, pytest, the whole course in the smoke profile
-	@HF_HUB_OFFLINE=1 $(BIN)/pytest
+	@$(PYTEST)
 	@HF_HUB_OFFLINE=1 $(BIN)/ftlab run --profile smoke
 
 check: setup drift lint  ## the inner loop: under 2 minutes
-	@HF_HUB_OFFLINE=1 $(BIN)/pytest -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 export: setup  ## notebooks to modules, README from the index
 	@$(BIN)/nbdev_export

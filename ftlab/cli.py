@@ -31,7 +31,7 @@ app.add_typer(data_app, name="data")
 
 # what many commands take, worded once
 Json = A[bool, Opt("--json", help="Print JSON, errors included.")]
-Shape = A[str, Arg(metavar="MODEL", help="A shipped name such as llama-2-7b, a model's folder, or a config.json.")]
+Shape = A[str, Arg(metavar="MODEL", help="A shipped name such as llama-2-7b, a model's folder, a config.json, or a hub id.")]
 Model = A[str, Arg(metavar="MODEL", help="An embedded name, a folder, or a hub id.")]
 Rank = A[int, Opt("-r", "--rank", help="Rank of the adapters.")]
 Target = A[str, Opt("--target", help="all-linear, or names: q_proj,v_proj.")]
@@ -167,7 +167,7 @@ def decide(changes: A[list[str], Arg(metavar="[KEY=VALUE]…", help="Prices and 
     from difflib import get_close_matches
 
     from ftlab.decide import Costs, Facts, decide
-    if gpu: from ftlab.memory import parse_size
+    if gpu: from ftlab.fit import parse_size
     facts = Facts(knowledge_changes, behaviour, base_lacks, prompt_enough, examples, private, calls, budget, monthly,
                   seconds, parse_size(gpu)/1e9 if gpu else None)
     given = _typed(changes or [])
@@ -192,67 +192,87 @@ def decide(changes: A[list[str], Arg(metavar="[KEY=VALUE]…", help="Prices and 
 # ---- what it takes: no torch here
 
 @app.command()
-def params(model: Shape, rank: Rank = 16, target: Target = "all-linear", as_json: Json = False):
+def params(model: Shape, rank: Rank = 16, target: Target = "all-linear",
+           dora: A[bool, Opt("--dora", help="Count DoRA's magnitudes too.")] = False, as_json: Json = False):
     """Count what a LoRA adapter trains.
 
     Example: ftlab params llama-2-7b -r 8 --target q_proj,v_proj
     """
     from ftlab.shapes import load_shapes, lora_params
-    got = lora_params(load_shapes(model), rank, target)
+    got = lora_params(load_shapes(model), rank, target, dora)
     if as_json: return _json(got)
-    _table(f"{model}, r={rank}, {target}", [
+    _table(f"{model}, r={rank}, {target}{', DoRA' * dora}", [
         ("trainable", f"{got['trainable']:,}", ""), ("all", f"{got['all']:,}", ""),
         ("percent", f"{got['percent']:.4f}", ""),
         *(("adapter", _size(n), dtype) for dtype, n in got["bytes"].items())])
-
-
-def _smaller(need, gpu, given):
-    "The mildest change of settings that fits the GPU, as options; None if none of these does"
-    from ftlab.memory import fits
-    for change in ({"checkpointing": True}, {"batch": 1}, {"batch": 1, "checkpointing": True}, {"method": "lora"},
-                   {"method": "lora", "checkpointing": True}, {"method": "qlora"},
-                   {"method": "qlora", "checkpointing": True}, {"method": "qlora", "batch": 1, "checkpointing": True}):
-        order = ("full", "lora", "qlora")
-        if order.index(change.get("method", given["method"])) < order.index(given["method"]): continue
-        if fits(need(**given | change), gpu):
-            return " ".join(f"--{k}" if v is True else f"--{k} {v}" for k, v in change.items())
 
 
 @app.command()
 def memory(model: Shape,
            method: A[str, Opt(help="full, lora or qlora.")] = "lora",
            rank: Rank = 16, target: Target = "all-linear",
-           batch: A[int, Opt(help="Sequences in a micro-batch.")] = 1,
-           length: A[int, Opt(help="Tokens in a sequence.")] = 512,
+           batch: A[int, Opt(help="Sequences in a micro-batch, on each GPU.")] = 1,
+           length: A[int, Opt(help="Tokens in a sequence, padding included.")] = 512,
            dtype: A[str, Opt(help="Of the base model: float32, bfloat16 or float16.")] = "bfloat16",
+           adapter_dtype: A[str, Opt(help="Of the adapters.")] = "float32",
            checkpointing: A[bool, Opt("--checkpointing", help="Recompute activations in the backward pass.")] = False,
-           optimizer: A[str, Opt(help="adamw or sgd.")] = "adamw",
-           gpu: A[str, Opt(metavar="SIZE", help="What there is, such as 24GB: exit code 1 if it is too little.")] = "",
+           optimizer: A[str, Opt(help="adamw, adamw_foreach, adamw8bit, adamw32 or sgd.")] = "adamw",
+           accumulation: A[int, Opt(help="Micro-batches per step.")] = 1,
+           attention: A[str, Opt(help="sdpa or eager.")] = "sdpa",
+           plain_scales: A[bool, Opt("--plain-scales", help="qlora without double quantisation.")] = False,
+           embeddings: A[bool, Opt("--embeddings", help="Train embedding and head as well.")] = False,
+           gpus: A[int, Opt(help="GPUs that share the work.")] = 1,
+           parallel: A[str, Opt(help="How they share it: fsdp or ddp.")] = "fsdp",
+           gpu: A[str, Opt(metavar="SIZE", help="24GB, or a name such as 'RTX 4090': exit code 1 if it is too little.")] = "",
            fake: A[bool, Opt("--fake", help="Rehearse a step of the real model class on tensors without memory.")] = False,
            as_json: Json = False):
-    """Predict what training needs: term by term from a formula, or moment by moment from a rehearsal.
+    """Predict what training needs, term by term from a formula or by a rehearsal; with --gpu what to change.
 
     Example: ftlab memory llama-2-7b --method qlora -r 16 --batch 4 --length 2048 --gpu 24GB
     """
-    from ftlab.memory import budget, fake_run, fits, parse_size
+    from ftlab.memory import Plan, budget
     from ftlab.shapes import load_shapes
     shapes = load_shapes(model)
-    def need(**settings): return (fake_run if fake else budget)(
-        shapes, r=rank, target=target, length=length, dtype=dtype, optimizer=optimizer, **settings)
-    given = {"method": method, "batch": batch, "checkpointing": checkpointing}
-    got = need(**given)
-    size = parse_size(gpu) if gpu else None
+    plan = Plan(method, rank, target, batch, length, dtype, adapter_dtype, checkpointing, optimizer, accumulation,
+                attention, not plain_scales, embeddings, gpus, parallel)
+    size, steps = None, None
+    if gpu:
+        from ftlab.fit import advise, fits, gpu_size
+        size = gpu_size(gpu)
+    if fake:
+        from ftlab.rehearse import fake_run
+        got = fake_run(shapes, plan)
+    else: got = budget(shapes, plan)
     fit = fits(got, size) if gpu else None
-    change = _smaller(need, size, given) if fit is False else None
-    if as_json: _json(got | ({"gpu_bytes": size, "fits": fit, "change": change} if gpu else {}))
-    else:
-        _table(f"{model}, {method}, batch {batch} x {length} tokens, {dtype}", [
-            (k.removesuffix("_bytes"), n if k == "when" else _size(n), "") for k, n in got.items()])
-        if fit: print(f"It fits {gpu}: the peak and 10% for allocator and context are {_size(got['peak_bytes']*1.1)}.")
-        elif gpu: print(f"It does not fit {gpu}: the peak and 10% for allocator and context are "
-                        f"{_size(got['peak_bytes']*1.1)}; "
-                        + (f"{change} would fit." if change else "shorten --length, or take a larger GPU."))
+    if fit is False: steps = advise(shapes, plan, size, fake)
+    if as_json: _json(got | ({"gpu_bytes": size, "fits": fit, "change": steps and [_step(s) for s in steps]} if gpu else {}))
+    else: _memory(f"{model}, {method}, batch {batch} x {length} tokens, {dtype}", got, gpu, fit, steps)
     if fit is False: raise typer.Exit(1)
+
+
+def _step(step):
+    "One step of `advise`, as options of this command"
+    said = {k.replace("_", "-"): v for k, v in step["settings"].items()}
+    options = " ".join("without --plain-scales" if k == "double-quant" else f"--{k}" if v is True else f"--{k} {v}"
+                       for k, v in said.items())
+    return {"options": options} | {k: v for k, v in step.items() if k != "plan"}
+
+
+def _memory(title, got, gpu, fit, steps):
+    "A budget or a rehearsal for a reader, and what to change"
+    terms = [(k, _size(n), "") for k, n in got.items() if type(n) is int and n and not k.endswith("_bytes")]
+    moments = [(f"in {k}" if k != "loading" else "after loading", _size(n), "the peak" if k == got["when"] else "")
+               for k, n in got["moments"].items()]
+    if "reserved_bytes" in got: moments.append(("reserved", _size(got["reserved_bytes"]), "by the allocator"))
+    _table(title, [*terms, *moments])
+    if not gpu: return
+    peak = f"the peak and a ninth for context and allocator are {_size(got['peak_bytes']/.9)}"
+    if fit: return print(f"It fits {gpu}: {peak}.")
+    print(f"It does not fit {gpu}: {peak}. What to change, mildest first, each on top of those before:")
+    for s in map(_step, steps):
+        print(f"  {s['options']:28} saves {_size(s['saved_bytes'])}, costs {s['costs']}: "
+              f"{_size(s['peak_bytes'])}{', fits' if s['fits'] else ''}")
+    if not steps or not steps[-1]["fits"]: print("Nothing on this list is enough: take a larger GPU, or share it (--gpus).")
 
 
 # ---- data
@@ -427,7 +447,7 @@ def _encoded(plan):
 def _predicted(plan, rows):
     "Memory for the fullest micro-batch that may come: the budget, or a rehearsal where there is no formula"
     from ftlab.core import device, pick_dtype
-    from ftlab.memory import budget, fake_run
+    from ftlab.memory import Plan, budget, has_formula
     from ftlab.shapes import load_shapes
     try: shapes = load_shapes(plan.model)
     except (FileNotFoundError, ValueError): return None
@@ -435,9 +455,10 @@ def _predicted(plan, rows):
     lengths = sorted((len(r["labels"]) for r in rows or []), reverse=True)
     tokens = sum(lengths[:batch]) or batch*plan.max_length
     dtype = str(pick_dtype(device())).removeprefix("torch.") if plan.dtype == "auto" else plan.dtype
-    what = shapes, plan.method, plan.r, plan.target_modules, 1, tokens, dtype
-    try: return budget(*what)
-    except ValueError: return fake_run(*what)
+    need = Plan(plan.method, plan.r, plan.target_modules, length=tokens, dtype=dtype)
+    if has_formula(shapes): return budget(shapes, need)
+    from ftlab.rehearse import fake_run
+    return fake_run(shapes, need)
 
 
 @app.command("eval")

@@ -6,6 +6,7 @@
 __all__ = ['LoRALinear', 'inject', 'n_trainable', 'LoRAProduct', 'lora_state', 'merge', 'unmerge', 'unload', 'load_lora']
 
 # %% ../nbs/02_lora.ipynb #152ccf16
+import math
 import torch
 from torch import nn
 from .shapes import lora_size, match
@@ -13,25 +14,32 @@ from .shapes import lora_size, match
 # %% ../nbs/02_lora.ipynb #222d5760
 class LoRALinear(nn.Module):
     "base(x) + lora_alpha/r · B(A(x)); just base(x) while B is zero. Source: Hu et al. 2021, 4.1"
+    trains = "A.weight", "B.weight"    # what an adapter consists of
     def __init__(self,
-        base:nn.Linear,   # the layer to adapt, quantised or not; frozen here
-        r:int,            # rank, 1 to min(in_features, out_features)
-        lora_alpha:float, # scale of the update, before the division by r
+        base:nn.Linear,          # the layer to adapt, quantised or not; frozen here
+        r:int,                   # rank, 1 to min(in_features, out_features)
+        lora_alpha:float,        # scale of the update, before the division by r
+        lora_dropout:float=0.,   # share of x that A does not see in training; see 02b_variants
+        use_rslora:bool=False,   # divide by √r instead of r; see 02b_variants
     ):
         super().__init__()
         lora_size((base.out_features, base.in_features), r)    # an error if r does not fit
-        self.base,self.scale,self.merged = base.requires_grad_(False), lora_alpha/r, False
+        self.r,self.lora_alpha,self.use_rslora,self.merged = r,lora_alpha,use_rslora,False
+        self.scale = lora_alpha/(math.sqrt(r) if use_rslora else r)
+        self.dropout = nn.Dropout(lora_dropout) if lora_dropout else nn.Identity()
+        self.base = base.requires_grad_(False)
         how = dict(bias=False, device=base.weight.device, dtype=torch.float32)
         self.A = nn.Linear(base.in_features, r, **how)
         self.B = nn.Linear(r, base.out_features, **how)
         nn.init.zeros_(self.B.weight)
 
     def delta(self): return self.scale * (self.B.weight @ self.A.weight)
+    def fold(self, w, sign): return w + sign*self.delta().data    # the merged weight of `w`, or back
+    def adapted(self, x, y): return y + self.scale * self.B(self.A(self.dropout(x)))
 
     def forward(self, x):
         y = self.base(x)
-        if self.merged: return y
-        return (y + self.scale * self.B(self.A(x.to(self.A.weight.dtype)))).to(y.dtype)
+        return y if self.merged else self.adapted(x.to(self.A.weight.dtype), y).to(y.dtype)
 
 # %% ../nbs/02_lora.ipynb #ce99aaa0
 def inject(
@@ -39,19 +47,27 @@ def inject(
     r:int,                       # rank
     lora_alpha:float,            # scale of the update, before the division by r
     target_modules:str|list[str],# "q_proj,v_proj", a list, or "all-linear"; see ftlab.shapes.match
+    layer:type=LoRALinear,       # what to put around a layer: this class or a variant of it
+    **options,                   # of `layer`: lora_dropout, use_rslora
 )->int:                          # how many layers are adapted now
     "Adapt the linear layers of a model that `target_modules` names"
     if any(isinstance(m, LoRALinear) for m in model.modules()): raise ValueError(
         "this model is adapted already; unload() it first")
     linear = {n: m for n,m in model.named_modules() if n and isinstance(m, nn.Linear)}
-    chosen = match(list(linear), target_modules)
+    try: chosen = match(list(linear), target_modules)
+    except ValueError as e:
+        turned = [n for n,m in model.named_modules() if type(m).__name__ == "Conv1D"]
+        if not turned: raise
+        raise ValueError(f"{e}; {turned[0]} and others are GPT-2's Conv1D, not nn.Linear: their "
+                         "weights lie transposed, and peft adapts them (fan_in_fan_out)") from e
     embedded = [m.weight for m in model.modules() if isinstance(m, nn.Embedding)]
     tied = [n for n in chosen if any(linear[n].weight is w for w in embedded)]
     if tied: raise ValueError(f"{', '.join(tied)} shares its weight with the embedding, and "
                               "merging would change both; leave it out of target_modules")
     for n in chosen: lora_size((linear[n].out_features, linear[n].in_features), r)
+    wrapped = {n: layer(linear[n], r, lora_alpha, **options) for n in chosen}
     model.requires_grad_(False)
-    for n in chosen: model.set_submodule(n, LoRALinear(linear[n], r, lora_alpha))
+    for n,l in wrapped.items(): model.set_submodule(n, l.train(model.training))
     return len(chosen)
 
 # %% ../nbs/02_lora.ipynb #63441f81
@@ -93,8 +109,8 @@ def lora_state(
     model:nn.Module,         # an adapted model
 )->dict[str,torch.Tensor]:   # "….A.weight" and "….B.weight" of each layer; views, not copies
     "The adapter alone"
-    return {f"{n}.{m}.weight": getattr(l, m).weight.detach()
-            for n,l in _adapted(model).items() for m in "AB"}
+    return {f"{n}.{m}": l.get_parameter(m).detach()
+            for n,l in _adapted(model).items() for m in l.trains}
 
 # %% ../nbs/02_lora.ipynb #c1a559e9
 def _fold(model, sign):
@@ -106,7 +122,7 @@ def _fold(model, sign):
         "merge into the unquantised base, and quantise the result")
     for l in layers.values():
         w = l.base.weight
-        w.data = (w.data + sign*l.delta().data).to(w.dtype)
+        w.data = l.fold(w.data, sign).to(w.dtype)
         l.merged = sign > 0
     return len(layers)
 
@@ -147,4 +163,4 @@ def load_lora(
         wrong = ["is untrained: every B is zero"]
     if wrong: raise ValueError(f"the adapter {wrong[0]}" + f" ({len(wrong)} such)"*(len(wrong) > 1))
     for n,w in state.items(): mine[n].copy_(w)
-    return len(mine)//2
+    return len(_adapted(model))

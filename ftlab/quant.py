@@ -34,6 +34,8 @@ def quantize_blockwise(
     blocksize:int=64,    # values that share one scale
 )->tuple:                # (codes (numel,) uint8, absmax (blocks,) float32)
     "Index of the level nearest to `x / absmax` in its block. Source: Dettmers et al. 2021, §2.1"
+    if not x.is_floating_point(): raise ValueError(
+        f"cannot quantise a tensor of {x.dtype}: give weights in float32, float16 or bfloat16")
     flat = x.detach().reshape(-1).float()
     if not (flat.numel() and flat.isfinite().all()): raise ValueError(
         f"cannot quantise shape {tuple(x.shape)} with {(~flat.isfinite()).sum()} values "
@@ -45,6 +47,7 @@ def quantize_blockwise(
     if short:
         absmax[-1].clamp_(min=1e-38)
         ratio[-1] = blocks[-1] / absmax[-1]
+    levels = levels.to(flat.device)
     codes = torch.bucketize(ratio.view(-1)[:flat.numel()], (levels[:-1] + levels[1:]) / 2)
     return codes.to(torch.uint8), absmax
 
@@ -56,7 +59,7 @@ def dequantize_blockwise(
     blocksize:int=64,    # values that share one scale
 )->torch.Tensor:         # (numel,) float32
     "What the codes stand for: level × the scale of its block."
-    return levels[codes.long()] * absmax.repeat_interleave(blocksize)[:len(codes)]
+    return levels.to(codes.device)[codes.long()] * absmax.repeat_interleave(blocksize)[:len(codes)]
 
 # %% ../nbs/03_quant.ipynb #f0765765
 def dynamic_levels()->torch.Tensor: # (256,) ascending from -0.993 to 1, float32
@@ -71,11 +74,13 @@ def dynamic_levels()->torch.Tensor: # (256,) ascending from -0.993 to 1, float32
 # %% ../nbs/03_quant.ipynb #e1151133
 def _quantize_scales(absmax): # (blocks,) float32 -> codes uint8, scales of scales, mean
     "8-bit codes of `absmax - mean` in blocks of 256, as bitsandbytes' CPU kernel finds them."
-    offset, levels = absmax.mean(), dynamic_levels()
+    offset, levels = absmax.mean(), dynamic_levels().to(absmax.device)
+    if not offset.isfinite(): raise ValueError(
+        f"scales up to {absmax.max():.3g} overflow float32 when summed: use double=False")
     centred = absmax - offset
     blocks = pad(centred, (0, -len(centred) % 256)).view(-1, 256)
     scale = blocks.abs().amax(1)
-    ratio = (blocks * (1 / scale)[:, None]).nan_to_num(-1.)
+    ratio = (blocks * (1 / scale)[:, None]).nan_to_num(-1.).clamp(-1, 1)
     step = ((ratio + 1).double() * .5 * 65535 + .5).float().long()
     snapped = -1 + 2. * step / 65535
     codes = torch.bucketize(snapped, (levels[:-1] + levels[1:]) / 2)
@@ -133,6 +138,17 @@ def bits_per_param(
     "Bits that one NF4 weight takes with its share of the scales. Source: QLoRA, §3"
     return 4 + (8/blocksize + 32/(blocksize*256) if double else 32/blocksize)
 
+# %% ../nbs/03_quant.ipynb #99127f9f
+def _can_quantize(device): # torch.device
+    "An error unless bitsandbytes can make 4-bit weights on this device; it is tried on 64 zeros"
+    from bitsandbytes.functional import quantize_4bit
+    try:
+        if device.type == "meta": raise RuntimeError("it holds shapes without values")
+        quantize_4bit(torch.zeros(64, device=device), quant_type="nf4")
+    except (RuntimeError, AssertionError) as e: raise ValueError(
+        f"device {device.type!r} cannot hold 4-bit weights ({str(e).split('. ')[0]}): "
+        "load the model on cpu or cuda, or train with method lora instead of qlora") from e
+
 # %% ../nbs/03_quant.ipynb #c1d85ec7
 def quantize_linears(
     model:torch.nn.Module,          # changed in place
@@ -142,6 +158,7 @@ def quantize_linears(
     "Every linear layer becomes bitsandbytes' NF4 `Linear4bit` with double quantisation, frozen."
     from bitsandbytes.nn import Linear4bit, Params4bit
     found = {n: m for n, m in model.named_modules() if type(m) is torch.nn.Linear}
+    for device in {m.weight.device for m in found.values()}: _can_quantize(device)
     for name, old in found.items():
         parent, _, leaf = name.rpartition(".")
         if leaf in skip: continue

@@ -8,9 +8,11 @@ __all__ = ['Layer', 'Shapes', 'n_params', 'known', 'load_shapes', 'lora_size', '
 # %% ../nbs/01b_shapes.ipynb #73aee1e3
 import difflib
 import json
+import logging
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from .core import _is_hub_id
 
 # %% ../nbs/01b_shapes.ipynb #52b5f25b
 @dataclass
@@ -80,24 +82,35 @@ def _rows(c):
     return rows + [Layer("model.norm", h, 1, 1, "norm"), Layer("lm_head", vocab, h, 1, "linear")]
 
 # %% ../nbs/01b_shapes.ipynb #674f4a96
-def _from_config(path):
-    "`Shapes` of the `config.json` at `path`"
+def _hub_config(name):
+    "The config.json of a model on the hub, or None: gated, unknown, or no network"
+    from huggingface_hub import hf_hub_download
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)   # it announces each retry
+    try: return Path(hf_hub_download(name, "config.json"))
+    except (OSError, ValueError): return None
+
+def _from_config(path, name=None):
+    "`Shapes` of the `config.json` at `path`, known as `name`"
+    name = name or str(path)
     try: c = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as e: raise ValueError(f"{path} is not a JSON file: {e}") from e
+    except ValueError as e: raise ValueError(f"{name} is not a JSON file: {e}") from e
     kind = c.get("model_type") if isinstance(c, dict) else None
     if kind not in _PLAN: raise ValueError(
-        f"{path} has model_type {kind!r}; shapes can be derived for {', '.join(_PLAN)}")
+        f"{name} has model_type {kind!r}; shapes can be derived for {', '.join(_PLAN)}")
     # transformers fills in heads and widths of its own where these are left out
     needs = _NEEDS + ("num_key_value_heads",) * (kind != "llama")
     lacks = [k for k in needs + ("head_dim",) * (kind in ("qwen3", "gemma2")) if k not in c]
-    if lacks: raise ValueError(f"{path} lacks {', '.join(lacks)}; give the whole config.json")
+    if lacks: raise ValueError(f"{name} lacks {', '.join(lacks)}; give the whole config.json")
+    may = [k for k in ("num_key_value_heads", "head_dim") if c.get(k) is not None]
+    wrong = [k for k in (*_NEEDS, *may) if type(c[k]) is not int or c[k] < 1]
+    if wrong: raise ValueError(f"{name} has {wrong[0]} {c[wrong[0]]!r}, expected a whole number above 0")
     if kind == "gemma2": c.setdefault("tie_word_embeddings", True)
-    return Shapes(str(path), f"derived from {path}", _rows(c), c, _PLAN[kind])
+    return Shapes(name, f"derived from {name}", _rows(c), c, _PLAN[kind])
 
 # %% ../nbs/01b_shapes.ipynb #aea3d007
 def load_shapes(
-    name:str|Path, # a short name (see `known`) or its hub id, a model folder, or the path of a config.json
-)->Shapes:         # its table; nothing is downloaded and no weight is read
+    name:str|Path, # a short name (see `known`), a hub id, a model folder, or the path of a config.json
+)->Shapes:         # its table; of a model on the hub only config.json is fetched, never a weight
     "The shapes of a model, from the package or from a configuration"
     tables = [name] if str(name) in known() else known() if "/" in str(name) else []
     for d in (json.loads((_MODELS/f"{t}.json").read_text(encoding="utf-8")) for t in tables):
@@ -107,10 +120,13 @@ def load_shapes(
     path = Path(name)
     if path.is_dir(): path = path/"config.json"
     if path.is_file(): return _from_config(path)
+    asked = _is_hub_id(str(name))
+    if asked and (path := _hub_config(str(name))): return _from_config(path, str(name))
     near = difflib.get_close_matches(str(name).lower().split("/")[-1], known(), n=1, cutoff=.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
+    hub = "; the hub's config.json could not be had: check name, network and access" * asked
     raise FileNotFoundError(f"no shapes for {str(name)!r}: {hint}Give a folder with a config.json, "
-                            f"a config.json, or one of {', '.join(known())}")
+                            f"a config.json, or one of {', '.join(known())}{hub}")
 
 # %% ../nbs/01b_shapes.ipynb #da9da889
 def lora_size(
@@ -159,9 +175,11 @@ def lora_params(
     shapes:Shapes,        # the model's table
     r:int,                # rank, the same in every adapted layer
     target:str|list[str], # as `match` takes it
+    dora:bool=False,      # DoRA's magnitudes too: one number for each output
 )->dict:                  # trainable, all (model and adapter), percent, and bytes by dtype
     "What a LoRA adapter trains, and how many bytes it fills; lora_alpha changes neither"
-    trainable = sum(lora_size((l.out, l.in_), r) * l.count for l in targets(shapes, target))
+    trainable = sum((lora_size((l.out, l.in_), r) + dora*l.out) * l.count
+                    for l in targets(shapes, target))
     total = n_params(shapes) + trainable
     return dict(trainable=trainable, all=total, percent=100*trainable/total,
                 bytes=dict(float32=4*trainable, bfloat16=2*trainable))

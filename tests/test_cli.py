@@ -77,6 +77,7 @@ def test_light_commands_import_nothing_heavy():
             assert not heavy, f"{line} imported {heavy}"
     """
     done = started(code, "--help", "--version", "decide --behaviour --json", "params llama-2-7b --json", "params tiny",
+                   "params gpt3-175b -r 8 --target q,v --dora",
                    "memory llama-2-7b --method qlora --gpu 24GB", f"data doctor {ROOT/'data/cron/dev.jsonl'}")
     assert done.returncode == 0, done.stderr
 
@@ -244,7 +245,47 @@ def test_params_of_a_config(cmd, tmp_path):
     assert ours == theirs
 
 
+def test_params_of_variants(cmd):
+    def trains(*args): return json.loads(cmd("params", "llama-2-7b", "-r", 8, *args, "--json")[1])["trainable"]
+    assert trains("--target", "q,v") == trains("--target", "v_proj,q_proj") == 4194304
+    assert trains("--target", "q,v", "--dora") == 4194304 + 32*2*4096
+    assert "llama-2-7b, r=8, q,v, DoRA" in cmd("params", "llama-2-7b", "-r", 8, "--target", "q,v", "--dora")[1]
+
+
+def test_params_asks_the_hub_for_a_config_alone(cmd, refuses, monkeypatch, tmp_path):
+    config = json.loads((ROOT/"ftlab/assets/models/mistral-7b.json").read_text())["config"]
+    (tmp_path/"config.json").write_text(json.dumps(config))
+    asked = []
+    def download(name, file):
+        asked.append((name, file))
+        if name != "some-lab/Own-7B": raise OSError("gated")
+        return str(tmp_path/file)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    ours, theirs = (json.loads(cmd("params", m, "--json")[1]) for m in ("some-lab/Own-7B", "mistral-7b"))
+    assert ours == theirs and asked == [("some-lab/Own-7B", "config.json")]
+    refuses("params", "some-lab/Mistral-7b-v9", words="did you mean 'mistral-7b'?")
+    refuses("params", "some-lab/Mistral-7b-v9", "--json", words="could not be had: check name, network and access")
+    cmd("params", tmp_path), cmd("params", "mistralai/Mistral-7B-v0.1")
+    assert len(asked) == 3                               # neither a folder nor a shipped model asks
+    (tmp_path/"config.json").write_text(json.dumps(config | {"model_type": "mixtral"}))
+    refuses("params", "some-lab/Own-7B", words="some-lab/Own-7B has model_type 'mixtral'")
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"hidden_size": None}, "hidden_size None, expected a whole number above 0"), ({"vocab_size": "320"}, "vocab_size '320'"),
+    ({"num_hidden_layers": 0}, "num_hidden_layers 0"), ({"num_attention_heads": 1.5}, "num_attention_heads 1.5"),
+    ({"num_key_value_heads": "2"}, "num_key_value_heads '2'"), ({"head_dim": -1}, "head_dim -1")])
+def test_params_of_a_bad_config(refuses, tmp_path, change, words):
+    config = json.loads((ROOT/"ftlab/assets/models/tiny.json").read_text())["config"]
+    (tmp_path/"config.json").write_text(json.dumps(config | change))
+    refuses("params", tmp_path, "-r", 4, words=words)
+    (tmp_path/"config.json").write_text(json.dumps({k: v for k, v in config.items() if k != "hidden_size"}))
+    refuses("params", tmp_path, "--json", words="lacks hidden_size; give the whole config.json")
+
+
 def test_params_refuses(refuses):
+    refuses("params", "llama-2-7b", "-r", 5000, "--json", words="r=5000 cannot adapt a weight of shape 4096x4096")
+    refuses("params", "llama-2-7b", "--target", "", words="matches an empty target")
     refuses("params", "lama-2-7b", words="did you mean 'llama-2-7b'?")
     refuses("params", "lama-2-7b", "--json", words="did you mean 'llama-2-7b'?")
     refuses("params", "llama-2-7b", "-r", 0, words="r=0 cannot adapt")
@@ -256,13 +297,17 @@ def test_memory(cmd):
     code, out, _ = cmd(*need, "--json")
     terms = json.loads(out)
     assert code == 0 and "fits" not in terms
-    parts = [v for k, v in terms.items() if not k.endswith("_bytes")]
+    parts = [v for k, v in terms.items() if type(v) is int and not k.endswith("_bytes")]
+    assert len(parts) == 9 and terms["moments"][terms["when"]] == terms["peak_bytes"]
     assert sum(parts) == terms["total_bytes"] >= terms["peak_bytes"] > max(parts)
     code, out, _ = cmd(*need, "--gpu", "80GB", "--json")
     assert code == 0 and json.loads(out)["fits"] and json.loads(out)["gpu_bytes"] == 80*10**9
     assert json.loads(out)["change"] is None
     code, out, _ = cmd(*need, "--gpu", "80GB")
     assert code == 0 and "It fits 80GB" in out and "quant_state" in out
+    assert "in backward" in out and "the peak" in out
+    shared = json.loads(cmd(*need, "--gpus", 8, "--json")[1])
+    assert shared["weights"] < terms["weights"]/7 and shared["activations"] == terms["activations"]
 
 
 def test_memory_says_what_to_change(cmd):
@@ -270,8 +315,12 @@ def test_memory_says_what_to_change(cmd):
     code, out, _ = cmd(*need, "--json")
     told = json.loads(out)
     assert code == 1 and told["fits"] is False and told["change"]
-    code, out, err = cmd(*need[:-2], *told["change"].split(), "--gpu", "24GB")   # options given last count
+    options = [word for step in told["change"] for word in step["options"].split()]
+    code, out, err = cmd(*need[:-2], *options, "--gpu", "24GB")   # options given last count
     assert code == 0 and "It fits" in out
+    code, out, err = cmd(*need[:-2], *options[:1], "--batch", 64, "--gpu", "24GB")
+    assert code == 1 and "mildest first" in out and "  --batch 1 --accumulation 64 " in out and ", fits" in out
+    assert json.loads(cmd(*need, "--method", "qlora", "--plain-scales", "--json")[1])["quant_state"] > 4e8
     code, out, err = cmd("memory", "llama-2-7b", "--gpu", "1GB")
     assert code == 1 and "take a larger GPU" in out and err == ""
 
@@ -280,9 +329,10 @@ def test_memory_rehearsed(cmd):
     need = ["memory", "tiny", "--method", "lora", "-r", 4, "--dtype", "float32"]
     code, out, err = cmd(*need, "--fake", "--json")
     fake, formula = json.loads(out), json.loads(cmd(*need, "--json")[1])
-    assert code == 0 and not err and fake["when"] in fake and abs(formula["peak_bytes"]/fake["peak_bytes"] - 1) < .02
+    assert code == 0 and not err and fake["when"] in fake["moments"] and fake["reserved_bytes"] >= fake["peak_bytes"]
+    assert list(fake["moments"]) == list(formula["moments"]) and abs(formula["peak_bytes"]/fake["peak_bytes"] - 1) < .02
     code, out, _ = cmd(*need, "--fake", "--gpu", "1MB")
-    assert code == 1 and "when" in out and "does not fit 1MB" in out
+    assert code == 1 and "the peak" in out and "by the allocator" in out and "does not fit 1MB" in out
 
 
 def test_memory_refuses(refuses):
@@ -290,6 +340,10 @@ def test_memory_refuses(refuses):
     refuses("memory", "llama-2-7b", "--method", "lara", "--json", words="use one of full, lora, qlora")
     refuses("memory", "llama-2-7b", "--batch", 0, words="at least 1")
     refuses("memory", "phi-1.5", words="Llama-shaped")
+    refuses("memory", "llama-2-7b", "--gpu", "A100", "--json", words="did you mean A100-40GB or A100-80GB?")
+    refuses("memory", "llama-2-7b", "--accumulation", -1, words="accumulation=-1: a whole number, at least 1")
+    refuses("memory", "llama-2-7b", "--gpus", 2, "--fake", words="one GPU can be rehearsed")
+    refuses("memory", "llama-2-7b", "-r", 0, words="r=0: a whole number, at least 1")
     refuses("memory", "phi-1.5", "--fake", "--target", "q_prj", words="no linear layer matches q_prj")
     refuses("memory", "phi-1.5", "--fake", "-r", 10**6, words="cannot adapt a weight")
 

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -87,6 +88,38 @@ def test_counts_are_pefts(name, target):
     ("roberta-base", 8, "query,value", 294_912), ("smollm2-135m-instruct", 16, "q,v", 921_600)])
 def test_published_counts(name, r, target, n):
     assert lora_params(load_shapes(name), r, target)["trainable"] == n
+
+
+EXACT = [("gpt3-175b", 1, 4_718_592), ("gpt3-175b", 4, 18_874_368), ("gpt3-175b", 8, 37_748_736),
+         ("llama-2-7b", 8, 4_194_304), ("llama-2-7b", 16, 8_388_608), ("llama-2-13b", 8, 6_553_600),
+         ("phi-1.5", 8, 1_572_864), ("llama-3.2-3b", 32, 9_175_040), ("llama-3.2-3b", 64, 18_350_080),
+         ("roberta-base", 8, 294_912), ("smollm2-135m-instruct", 16, 921_600)]
+
+
+def test_exact_totals():
+    assert lora_size((4096, 4096), 64) == 524_288 and 1 - 524_288 / 4096**2 == .96875
+    for name, r, said, percent in [("llama-2-7b", 8, 6_742_609_920, .0622), ("llama-2-7b", 16, 6_746_804_224, .1243),
+                                   ("smollm2-135m-instruct", 16, 135_436_608, .6805)]:
+        got = lora_params(load_shapes(name), r, "q,v")
+        assert got["all"] == said and round(got["percent"], 4) == percent
+
+
+def test_no_answer_is_in_the_code():
+    "Each count comes from shapes: neither the number nor its parts by comma is written in the package"
+    root = Path(load_shapes.__code__.co_filename).parent
+    sources = [*root.glob("*.py"), *(root/"assets").rglob("*.json"), *(root/"assets").rglob("*.yaml")]
+    text = " ".join(re.sub(r"(?<=\d)[_,](?=\d{3})", "", p.read_text(encoding="utf-8")) for p in sources)
+    numbers = set(re.findall(r"\d+", text))
+    assert "49152" in numbers                    # a vocabulary is there, so the search works
+    assert not numbers & {str(n) for _, _, n in EXACT} | numbers & {"9461760", "524288", "6742609920", "6746804224"}
+
+
+@pytest.mark.parametrize("name, r, n", EXACT)
+def test_dora_adds_one_number_for_each_output(name, r, n):
+    shapes = load_shapes(name)
+    rows = sum(l.out * l.count for l in targets(shapes, "q,v"))
+    assert lora_params(shapes, r, "q,v")["trainable"] == n
+    assert lora_params(shapes, r, "q,v", dora=True)["trainable"] == n + rows
 
 
 def test_percent_and_bytes():
