@@ -61,10 +61,10 @@ def nearest(
     cosines, indices = (queries @ docs.T).topk(k, dim=1)
     return indices, cosines
 
-# %% ../nbs/01c_rag.ipynb #d5b1faa0
+# %% ../nbs/01c_rag.ipynb #86a7833f
 def with_context(
     question:str,     # what is asked
     found:list[str],  # texts that were looked up
 )->str:               # the user's turn
-    "The prompt of retrieval-augmented generation: what was found, then the question. Source: Lewis et al. 2020"
+    "A prompt with what was found, then the question. Source: Lewis et al. 2020"
     return "\n".join([*found, "", question])
