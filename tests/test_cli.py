@@ -15,7 +15,7 @@ from ftlab import __version__, cli
 from ftlab.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ["params", "memory", "data doctor", "data show", "train", "eval", "merge", "export", "serve", "run"]
+COMMANDS = ["decide", "params", "memory", "data doctor", "data show", "train", "eval", "merge", "export", "serve", "run"]
 TINY = ["model=tiny", "weights=random", "dtype=float32", "max_length=512", "per_device_train_batch_size=2"]
 
 
@@ -76,7 +76,7 @@ def test_light_commands_import_nothing_heavy():
             heavy = {"torch", "transformers", "datasets", "peft", "numpy"} & set(sys.modules)
             assert not heavy, f"{line} imported {heavy}"
     """
-    done = started(code, "--help", "--version", "params llama-2-7b --json", "params tiny",
+    done = started(code, "--help", "--version", "decide --behaviour --json", "params llama-2-7b --json", "params tiny",
                    "params gpt3-175b -r 8 --target q,v --dora",
                    "memory llama-2-7b --method qlora --gpu 24GB", f"data doctor {ROOT/'data/cron/dev.jsonl'}")
     assert done.returncode == 0, done.stderr
@@ -144,6 +144,87 @@ def test_surprises_are_named(cmd, monkeypatch):
     assert code == 2 and err == "ftlab: KeyError: 'q_proj'\n"
     monkeypatch.setenv("FTLAB_TRACEBACK", "1")
     with pytest.raises(KeyError): main(["params", "tiny"])
+
+
+# ---- what to do at all
+
+def test_decide(cmd):
+    asked = ["decide", "--knowledge-changes", "--examples", 500, "--calls", 100_000]
+    code, out, err = cmd(*asked)
+    assert code == 0 and err == "" and out.startswith("rag comes first; costs at 100,000 calls a month")
+    assert "facts belong where they can be updated and cited (+5)" in out and "knowledge_changes=False: fine-tune" in out
+    code, out, _ = cmd(*asked, "--json")
+    told = json.loads(out)
+    assert code == 0 and told["best"] == "rag" and [o["points"] for o in told["ranked"]] == [5, 1, 1, -15]
+    assert told["facts"]["examples"] == 500 and told["facts"]["prompt_enough"] is None
+    assert told["changes"] == {"knowledge_changes=False": "fine-tune", "behaviour=True": "fine-tune"}
+    prompt = next(o for o in told["ranked"] if o["approach"] == "prompt")
+    assert prompt["month"] == pytest.approx(450) and prompt["once"] == 0
+
+
+def test_decide_takes_every_fact_and_other_prices(cmd):
+    code, out, _ = cmd("decide", "--behaviour", "--prompt-failed", "--private", "--examples", 9, "--calls", 7, "--budget", 6,
+                       "--monthly", 5.5, "--seconds", 4, "--gpu", "24GB", "large_in=5", "months=6", "--json")
+    told = json.loads(out)
+    assert code == 0 and told["facts"] == {
+        "knowledge_changes": False, "behaviour": True, "base_lacks": False, "prompt_enough": False, "examples": 9,
+        "private": True, "calls_per_month": 7, "budget": 6, "monthly": 5.5, "seconds": 4, "gpu_gb": 24}
+    assert (told["costs"]["large_in"], told["costs"]["months"], told["costs"]["gpu_hour"]) == (5, 6, 2)
+    ours = {o["approach"]: o for o in told["ranked"]}
+    assert ours["prompt"]["month"] == pytest.approx(7*(1600*5 + 50*10)/1e6)
+    assert any("a large model needs 140 GB, and your own GPUs have 24 GB" in r for r in ours["prompt"]["reasons"])
+    code, out, _ = cmd("decide", "--base-lacks", "--budget", 10**6, "--json")
+    assert code == 0 and json.loads(out)["best"] == "full"
+    code, out, _ = cmd("decide", "--seconds", .1)
+    assert code == 0 and "none answers within 0.1 s" in out
+
+
+def test_decide_refuses(refuses):
+    refuses("decide", "--prompt-enough", "--base-lacks", words="contradict each other")
+    refuses("decide", "--prompt-enough", "--base-lacks", "--json", words="contradict each other")
+    refuses("decide", "--prompt-failed", words="nothing says what is missing")
+    refuses("decide", "--calls", 0, words="calls_per_month=0 should be a number, 1 or more")
+    refuses("decide", "--monthly", 0, words="more than 0")
+    refuses("decide", "--gpu", "24", words="'24' is no size")
+    refuses("decide", "gpu_hours=3", words="did you mean 'gpu_hour'?")
+    refuses("decide", "zzz=3", "--json", words="there are: calls_per_month, ")
+    refuses("decide", "gpu_hour=much", words="gpu_hour='much' should be a finite number")
+    refuses("decide", "gpu_hour", words="not of the form key=value")
+
+
+def talk(words, lines):
+    "The command on a terminal of its own, told these lines: (exit code, everything on the screen)"
+    import pty
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen([sys.executable, "-m", "ftlab.cli", *words], stdin=theirs, stdout=theirs, stderr=theirs,
+                             cwd=ROOT, env=os.environ | {"COLUMNS": "200"})
+    os.close(theirs)
+    os.write(ours, "".join(line + "\n" for line in lines).encode())
+    seen = b""
+    try:
+        while block := os.read(ours, 4096): seen += block
+    except OSError: pass                                     # Linux says so when the child has gone
+    os.close(ours)
+    return child.wait(timeout=60), seen.decode()
+
+
+def test_decide_asks_on_a_terminal():
+    answers = ["maybe", "yes", "no", "no", "unknown", "no", "-3", "500", "100000", "", "", "", ""]
+    code, seen = talk(["decide"], answers)
+    assert code == 0, seen
+    assert seen.count("Do answers need facts that change") == 2            # "maybe" is asked again
+    assert "'maybe': answer yes or no" in seen and "examples=-3 should be a number, 0 or more" in seen
+    assert seen.count("How many questions with right answers") == 2
+    assert "rag comes first; costs at 100,000 calls a month" in seen and "Traceback" not in seen
+    code, seen = talk(["decide"], ["no", "no", "yes", "yes", *[""]*7])     # enough, and lacking
+    assert code == 2 and "contradict each other" in seen and "Traceback" not in seen
+
+
+def test_decide_asks_nobody_who_gave_an_option_or_is_no_terminal():
+    code, seen = talk(["decide", "--examples", "3"], [])
+    assert code == 0 and "?" not in seen and "prompt comes first" in seen
+    done = subprocess.run([sys.executable, "-m", "ftlab.cli", "decide"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == "" and "prompt comes first" in done.stdout
 
 
 # ---- what it takes
