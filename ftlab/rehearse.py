@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['fake_run', 'reserved']
 
-# %% ../nbs/04b_rehearse.ipynb #5fb7e9c0
+# %% ../nbs/04b_rehearse.ipynb #46501763
 from bisect import bisect_left, insort
 from functools import cache
+from unittest import mock
 
 from .memory import _BYTES, Plan, _live_tensors
 from .shapes import Shapes, lora_params, match
 
-# %% ../nbs/04b_rehearse.ipynb #4784cc12
+# %% ../nbs/04b_rehearse.ipynb #bbfdd284
 def _linear4(old, double_quant):
     "What a four-bit layer in place of `old` would hold, and its passes: each dequantises the weight"
     import torch
@@ -35,7 +36,7 @@ def _linear4(old, double_quant):
     new.tables = held(1092//4 if double_quant else 64//4, torch.float32)
     return new
 
-# %% ../nbs/04b_rehearse.ipynb #a08b546e
+# %% ../nbs/04b_rehearse.ipynb #19369ae3
 def _optimizer(kind, params):
     "An optimiser that holds its state already; step() makes what it would make on the way"
     import torch
@@ -68,7 +69,7 @@ def _optimizer(kind, params):
                 if w is not p: w.grad = None; p.copy_(w)
     return Master(params, {})
 
-# %% ../nbs/04b_rehearse.ipynb #8c0510e9
+# %% ../nbs/04b_rehearse.ipynb #c1a25e66
 def _fake_model(shapes, p, mode):
     "The real class with peft's adapters, built on the meta device, its tensors then made fake"
     import peft, torch, transformers
@@ -102,7 +103,7 @@ def _fake_model(shapes, p, mode):
         held.update({k: fake(t) for k, t in held.items() if t is not None})
     return net
 
-# %% ../nbs/04b_rehearse.ipynb #05b04289
+# %% ../nbs/04b_rehearse.ipynb #a6f7ce9b
 def fake_run(
     shapes:Shapes, # from `load_shapes`; any causal language model of transformers
     plan:Plan,     # for one GPU
@@ -111,11 +112,12 @@ def fake_run(
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
     p, mode = plan, FakeTensorMode()
+    unpacked = mock.patch("transformers.masking_utils.find_packed_sequence_indices", lambda ids: None)
     if p.gpus > 1: raise ValueError(f"gpus={p.gpus}: one GPU can be rehearsed; for several use `budget`")
     if p.method != "full": lora_params(shapes, p.r, p.target)      # refuses a rank or a target that cannot be
     net = _fake_model(shapes, p, mode)
     trained = [q for q in net.parameters() if q.requires_grad]
-    with mode, _live_tensors() as live:
+    with mode, unpacked, _live_tensors() as live:
         live.add([*net.parameters(), *net.buffers()])
         most, step = {"loading": live.now}, _optimizer(p.optimizer, trained)
         def phase(name, fn):
@@ -132,7 +134,7 @@ def fake_run(
     when = max(most, key=most.get)
     return {"moments": most, "peak_bytes": most[when], "reserved_bytes": reserved(live.trace), "when": when}
 
-# %% ../nbs/04b_rehearse.ipynb #8f8d2e6a
+# %% ../nbs/04b_rehearse.ipynb #0d8a4a3b
 _MIB = 1 << 20
 
 class _Block:
