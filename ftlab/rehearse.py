@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['fake_run', 'reserved']
 
-# %% ../nbs/04b_rehearse.ipynb #46501763
+# %% ../nbs/04b_rehearse.ipynb #a736baa0
 from bisect import bisect_left, insort
 from functools import cache
 from unittest import mock
@@ -13,7 +13,7 @@ from unittest import mock
 from .memory import _BYTES, Plan, _live_tensors
 from .shapes import Shapes, lora_params, match
 
-# %% ../nbs/04b_rehearse.ipynb #bbfdd284
+# %% ../nbs/04b_rehearse.ipynb #37ec64c1
 def _linear4(old, double_quant):
     "What a four-bit layer in place of `old` would hold, and its passes: each dequantises the weight"
     import torch
@@ -36,7 +36,7 @@ def _linear4(old, double_quant):
     new.tables = held(1092//4 if double_quant else 64//4, torch.float32)
     return new
 
-# %% ../nbs/04b_rehearse.ipynb #19369ae3
+# %% ../nbs/04b_rehearse.ipynb #a64dff31
 def _optimizer(kind, params):
     "An optimiser that holds its state already; step() makes what it would make on the way"
     import torch
@@ -69,7 +69,7 @@ def _optimizer(kind, params):
                 if w is not p: w.grad = None; p.copy_(w)
     return Master(params, {})
 
-# %% ../nbs/04b_rehearse.ipynb #c1a25e66
+# %% ../nbs/04b_rehearse.ipynb #4f36340c
 def _fake_model(shapes, p, mode):
     "The real class with peft's adapters, built on the meta device, its tensors then made fake"
     import peft, torch, transformers
@@ -103,7 +103,7 @@ def _fake_model(shapes, p, mode):
         held.update({k: fake(t) for k, t in held.items() if t is not None})
     return net
 
-# %% ../nbs/04b_rehearse.ipynb #a6f7ce9b
+# %% ../nbs/04b_rehearse.ipynb #00edb48f
 def fake_run(
     shapes:Shapes, # from `load_shapes`; any causal language model of transformers
     plan:Plan,     # for one GPU
@@ -119,7 +119,9 @@ def fake_run(
     trained = [q for q in net.parameters() if q.requires_grad]
     with mode, unpacked, _live_tensors() as live:
         live.add([*net.parameters(), *net.buffers()])
-        most, step = {"loading": live.now}, _optimizer(p.optimizer, trained)
+        most, marks = {"loading": live.now}, [len(live.trace)]
+        step = _optimizer(p.optimizer, trained)
+        marks.append(len(live.trace))
         def phase(name, fn):
             live.peak = live.now
             result = fn()
@@ -130,11 +132,21 @@ def fake_run(
             loss = phase("forward", lambda: net(input_ids=ids, labels=ids).loss)
             phase("backward", loss.backward)
             del loss
+        marks.append(len(live.trace))
         phase("optimizer", step.step)
+        trace = _two_steps(list(live.trace), *marks)
     when = max(most, key=most.get)
-    return {"moments": most, "peak_bytes": most[when], "reserved_bytes": reserved(live.trace), "when": when}
+    return {"moments": most, "peak_bytes": most[when], "reserved_bytes": reserved(trace), "when": when}
 
-# %% ../nbs/04b_rehearse.ipynb #0d8a4a3b
+def _two_steps(trace, held, made, ran):
+    "The first step makes the moments at its end, in the holes that it left; the second finds them there"
+    model, moments, run, step = trace[:held], trace[held:made], trace[made:ran], trace[ran:]
+    released = {n for n, size in run + step if size < 0}
+    gradients = [(n, -size) for n, size in run + step if size > 0 and n not in released]
+    again = [(n + len(trace), size) for n, size in run + step if n >= made]
+    return model + run + moments + step + gradients + again
+
+# %% ../nbs/04b_rehearse.ipynb #1c9157f2
 _MIB = 1 << 20
 
 class _Block:
