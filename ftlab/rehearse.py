@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['fake_run', 'reserved']
 
-# %% ../nbs/04b_rehearse.ipynb #a736baa0
+# %% ../nbs/04b_rehearse.ipynb #b490fbc8
 from bisect import bisect_left, insort
 from functools import cache
 from unittest import mock
@@ -13,7 +13,7 @@ from unittest import mock
 from .memory import _BYTES, Plan, _live_tensors
 from .shapes import Shapes, lora_params, match
 
-# %% ../nbs/04b_rehearse.ipynb #37ec64c1
+# %% ../nbs/04b_rehearse.ipynb #a392e1e2
 def _linear4(old, double_quant):
     "What a four-bit layer in place of `old` would hold, and its passes: each dequantises the weight"
     import torch
@@ -36,7 +36,7 @@ def _linear4(old, double_quant):
     new.tables = held(1092//4 if double_quant else 64//4, torch.float32)
     return new
 
-# %% ../nbs/04b_rehearse.ipynb #a64dff31
+# %% ../nbs/04b_rehearse.ipynb #f8213252
 def _optimizer(kind, params):
     "An optimiser that holds its state already; step() makes what it would make on the way"
     import torch
@@ -69,7 +69,7 @@ def _optimizer(kind, params):
                 if w is not p: w.grad = None; p.copy_(w)
     return Master(params, {})
 
-# %% ../nbs/04b_rehearse.ipynb #4f36340c
+# %% ../nbs/04b_rehearse.ipynb #2c6df17e
 def _fake_model(shapes, p, mode):
     "The real class with peft's adapters, built on the meta device, its tensors then made fake"
     import peft, torch, transformers
@@ -103,7 +103,7 @@ def _fake_model(shapes, p, mode):
         held.update({k: fake(t) for k, t in held.items() if t is not None})
     return net
 
-# %% ../nbs/04b_rehearse.ipynb #00edb48f
+# %% ../nbs/04b_rehearse.ipynb #41bb1579
 def fake_run(
     shapes:Shapes, # from `load_shapes`; any causal language model of transformers
     plan:Plan,     # for one GPU
@@ -146,7 +146,7 @@ def _two_steps(trace, held, made, ran):
     again = [(n + len(trace), size) for n, size in run + step if n >= made]
     return model + run + moments + step + gradients + again
 
-# %% ../nbs/04b_rehearse.ipynb #1c9157f2
+# %% ../nbs/04b_rehearse.ipynb #ca6439e4
 _MIB = 1 << 20
 
 class _Block:

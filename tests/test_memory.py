@@ -280,6 +280,13 @@ def test_advice_adds_up(name, gpu):
     assert fits({"peak_bytes": before}, gpu_size(gpu)) or p.length < 256
 
 
+@pytest.mark.slow
+def test_advice_by_rehearsal():
+    shapes = load_shapes("gemma-2-2b")
+    steps = advise(shapes, Plan(batch=2), gpu_size("16GB"))
+    assert steps and steps[-1]["fits"] and steps[-1]["peak_bytes"] == fake_run(shapes, steps[-1]["plan"])["peak_bytes"]
+
+
 def test_gpus():
     assert all(gpu_size(name) == gpu_size(f"{size}GB") == gpu_size(name.lower()) for name, size in GPUS.items())
     with pytest.raises(ValueError, match="did you mean L4"): gpu_size("L")
