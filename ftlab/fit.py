@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['GPUS', 'parse_size', 'gpu_size', 'fits', 'advise', 'gpus_needed']
 
-# %% ../nbs/04c_fit.ipynb #c3fefc56
+# %% ../nbs/04c_fit.ipynb #dbb06f1e
 import re
 from dataclasses import replace
 from difflib import get_close_matches
@@ -14,7 +14,7 @@ from .memory import Plan, budget, has_formula
 from .rehearse import fake_run
 from .shapes import Shapes
 
-# %% ../nbs/04c_fit.ipynb #7467dec7
+# %% ../nbs/04c_fit.ipynb #2ff71b88
 def parse_size(
     text:str, # such as "24GB", "7.5 GiB", "512MB"
 )->int:       # bytes
@@ -24,7 +24,7 @@ def parse_size(
         f"{text!r} is no size: write a positive number and a unit, such as 24GB, 7.5GiB or 512MB")
     return round(float(m[1]) * (1024 if m[3] else 1000)**(1 + "kmgt".index(m[2].lower())))
 
-# %% ../nbs/04c_fit.ipynb #9ffc61ab
+# %% ../nbs/04c_fit.ipynb #11ed73bb
 GPUS = {   # GB, as the makers' data sheets say
     "T4": 16, "P100": 16, "V100-16GB": 16, "V100-32GB": 32, "L4": 24, "A10G": 24, "A30": 24, "A40": 48,
     "RTX 3060": 12, "RTX 3090": 24, "RTX 4070": 12, "RTX 4080": 16, "RTX 4090": 24, "RTX 5090": 32,
@@ -43,7 +43,7 @@ def gpu_size(
     raise ValueError(f"no GPU {text!r} is known; " + (f"did you mean {' or '.join(near)}? " if near else "")
                      + "a size such as 24GB will do")
 
-# %% ../nbs/04c_fit.ipynb #1e47d9d7
+# %% ../nbs/04c_fit.ipynb #ea98dd16
 def fits(
     need:dict,     # from `budget` or `fake_run`
     gpu_bytes:int, # memory of the GPU
@@ -51,7 +51,7 @@ def fits(
     "A tenth of the GPU is left free, for the context and for holes between tensors."
     return need["peak_bytes"] <= .9*gpu_bytes
 
-# %% ../nbs/04c_fit.ipynb #4acd4cd5
+# %% ../nbs/04c_fit.ipynb #808af9a6
 def _changes(p):
     "(settings, what they cost), in the order to try them"
     if p.attention == "eager": yield {"attention": "sdpa"}, "nothing: the same scores, not written down"
@@ -86,7 +86,7 @@ def advise(
         p, need = changed, less
     return steps
 
-# %% ../nbs/04c_fit.ipynb #08f60f0c
+# %% ../nbs/04c_fit.ipynb #95767648
 def gpus_needed(
     shapes:Shapes, # from `load_shapes`
     plan:Plan,     # as wanted, on one GPU
