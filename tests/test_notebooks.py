@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,6 +64,7 @@ def test_clean_metadata(nb):
     for c in doc["cells"]:
         assert set(c["metadata"]) <= {"tags", "nbgrader"}
         assert c.get("execution_count") is None
+    nbformat.validate(nbformat.from_dict(doc))
 
 
 def test_nothing_of_the_machine(nb):
