@@ -4,13 +4,14 @@ and the lessons read that. The executed copy stays in build/studies.
     python scripts/studies.py [NAME …] [KEY=VALUE …]
 """
 import ast
-import json
 import sys
 import time
 from pathlib import Path
 
 import papermill
 from papermill.exceptions import PapermillExecutionError
+
+from ftlab.course import parameters_of
 
 ROOT = Path(__file__).resolve().parent.parent
 DONE = ROOT / "build/studies"
@@ -31,12 +32,10 @@ def main(words):
     DONE.mkdir(parents=True, exist_ok=True)
     for name in names:
         path, start = ROOT / f"nbs/studies/{name}.ipynb", time.time()
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        tagged = "".join(next(c for c in cells if "parameters" in c["metadata"].get("tags", []))["source"])
-        known = [line.targets[0].id for line in ast.parse(tagged).body]
+        known = parameters_of(path)
         for key in given:
             if key not in known: sys.exit(f"{name} has no parameter {key!r}; it has: {', '.join(known)}")
-        print(f"{name}: {len(cells)} cells ...", flush=True)
+        print(f"{name} ...", flush=True)
         try: papermill.execute_notebook(path, DONE / path.name, given, kernel_name="python3", language="python",
                                         cwd=ROOT / "nbs", progress_bar=sys.stderr.isatty())
         except PapermillExecutionError as e:
