@@ -14,14 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from .pieces import DIALECTS, Bad, Piece, _BOM, _name, parse, pieces
 
-# %% ../nbs/05_data.ipynb #6b542e5d
+# %% ../nbs/05_data.ipynb #3ac18ca1
+_KEYS = {key: name for name, keys in DIALECTS.items() for key in keys}
+
 def _dialect(obj):
-    for known in (lambda k: obj.get(k) is not None, lambda k: k in obj):
-        for name, keys in DIALECTS.items():
-            if any(map(known, keys)): return name
+    for key, name in _KEYS.items():
+        if obj.get(key) is not None: return name
+    for key, name in _KEYS.items():
+        if key in obj: return name
     raise Bad("not-a-record", f"the keys are {ascii(list(obj))[:80]}")
 
-# %% ../nbs/05_data.ipynb #ef0ad1f4
+# %% ../nbs/05_data.ipynb #11581713
 def _text(obj, key, where="", need=True):
     value = obj.get(key)
     if value is None:
@@ -30,7 +33,7 @@ def _text(obj, key, where="", need=True):
         raise Bad("missing-field", f"{where}{key} is missing")
     if not isinstance(value, str):
         raise Bad("wrong-type", f"{where}{key} should be text and is a {type(value).__name__}")
-    try: value.encode()
+    try: value.isascii() or value.encode()
     except UnicodeEncodeError as e:
         raise Bad("lone-surrogate", f"{where}{key} holds {value[e.start]!a}") from None
     return value
@@ -40,10 +43,11 @@ def _pair(obj, dialect):
     parts = _text(obj, "instruction"), _text(obj, "input", need=False)
     return "\n\n".join(p for p in parts if p.strip()), _text(obj, "output")
 
-# %% ../nbs/05_data.ipynb #1103c881
+# %% ../nbs/05_data.ipynb #f3d71489
 _ROLES = {"system": "system", "user": "user", "human": "user",
           "assistant": "assistant", "gpt": "assistant", "tool": "tool"}
 _TOOLS = ("tool", "function", "function_call", "function_response", "observation", "ipython")
+_PLAIN = {"role", "content", "from", "value"}
 _MEANINGFUL = ("history", "tools", "functions", "function_call", "images", "videos", "audios")
 
 def _refuse_extras(obj, where="", more=()):
@@ -59,11 +63,11 @@ def _turn(turn, where, tools):
     if role in _TOOLS and not (tools and role == "tool"):
         raise Bad("tool-role", f"{where}the role is {role!r}")
     if role not in _ROLES: raise Bad("unknown-role", f"{where}the role is {role[:40]!a}")
+    if turn.keys() <= _PLAIN: return {"role": _ROLES[role], "content": _text(turn, words, where)}
     _refuse_extras(turn, where, () if tools else ("tool_calls",))
-    calls = tools and turn.get("tool_calls")
-    message = {"role": _ROLES[role], "content": _text(turn, words, where, need=not calls)}
-    if tools: message |= {k: turn[k] for k in ("tool_calls", "tool_call_id") if turn.get(k)}
-    return message
+    kept = {k: turn[k] for k in ("tool_calls", "tool_call_id") if tools and turn.get(k)}
+    text = _text(turn, words, where, need="tool_calls" not in kept)
+    return {"role": _ROLES[role], "content": text, **kept}
 
 def _turns(turns, key, tools):
     if turns is None: raise Bad("null-field", f"{key} is null")
