@@ -9,7 +9,7 @@ __all__ = ['private']
 import re
 from .text import WORDS, about, codelike
 
-# %% ../nbs/05bb_privacy.ipynb #dea02fd4
+# %% ../nbs/05bb_privacy.ipynb #3e1e0512
 _DIGITS = re.compile(r"\d[\d ().\-/\u00a0]{6}")
 _NUMBER = re.compile(r"(?<![\w.,/=#&%$€£+-])(?:\(?\+|00(?=[1-9]))?\(?\d(?:[ ().\-/\u00a0]{0,3}\d){6,18}"
                      r"(?![\w%]|[.,:]\d|[-/.]\w)")
@@ -18,12 +18,14 @@ _TOLL_FREE = re.compile(r"\+?\(?(?:1[ .-]?)?\(?8(?:00|88|77|66|55|44|33)\b|0800|
 def _phone(text, talk):
     for m in _NUMBER.finditer(text):
         raw, digits = m[0], re.sub(r"\D", "", m[0])
-        before = text[max(0, m.start() - 60):m.start()].rpartition("\n")[2]
-        near = about("phone", before)
+        before = text[max(0, m.start() - 60):m.start()]
+        before = re.split(r"[\d\n]|[!?]\s|\w{4}\.\s", before)[-1]        # since the last number or sentence
+        near = about("phone", before) or about("number", before) and not about("count", before)
         us = re.fullmatch(r"(?:\+?1[ .-]?)?\(?([2-9]\d\d)\)?[ .-]{1,2}([2-9]\d\d)[ .-]\d{4}", raw)
         if us and "555" in us.groups(): us = near              # numbers of films and manuals
         abroad = "+" in raw[:2] and (len(digits) > 9 or len(digits) > 7 and re.search(r"\D\d", raw[2:]))
-        if about("count", before[-30:]) and not abroad or _TOLL_FREE.match(raw): continue
+        counted = about("count", before) and not about("phone", before)
+        if counted and not abroad or _TOLL_FREE.match(raw): continue
         if about("firm", before) and not about("mine", before) or codelike(text): continue
         if us or abroad or near and 7 <= len(digits) <= 13 and not re.match(r"(?:19|20)\d\d\b", raw):
             return f"a phone number: {raw[:4]!a}..., {len(digits)} digits"

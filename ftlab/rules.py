@@ -99,7 +99,7 @@ def _special(t):
         if not strike and tag.start() == first: return f"begins with {tag[0]!a}"
         if not web and t.mine: return f"holds {tag[0]!a}"
 
-# %% ../nbs/05c_rules.ipynb #a6d27586
+# %% ../nbs/05c_rules.ipynb #2982961d
 _HTML = re.compile(r"""</?(?:p|br|div|span|b|i|u|em|strong|font|a|ul|ol|li|h[1-6]|img|table|tr|td|center
   |blockquote)(?:\s[^<>]{0,300})?/?>|&(?:nbsp|amp|lt|gt|quot|apos|[lr][sd]quo|[nm]dash|hellip
   |\#\d{2,5}|\#x[0-9a-f]{2,5}|[aeiou](?:acute|grave|circ|uml));""", re.X | re.I)
@@ -109,10 +109,12 @@ _PAGE = re.compile(r"""\s*<(?:!doctype|html|head|body|svg|table|form|script|styl
 def _html(t):
     text = t.text
     hit = next((m for m in islice(_HTML.finditer(text), 50) if not quoted(text, m.start())), None)
-    if not hit or about("web", t.talk) or codelike(text) or _PAGE.match(text): return
-    if t.ask and _HTML.search(t.ask) and not _HTML.match(t.ask.lstrip()): return       # markup is the topic
+    if not hit or about("web", t.talk) or codelike(_HTML.sub(" ", text)) or _PAGE.match(text): return
+    if t.ask and re.search(r"[<&](?=\s|$)", t.ask): return                             # markup is the topic
+    if t.ask and _HTML.search(t.ask) and not _HTML.match(t.ask.lstrip()): return
     mention = re.search(r"[\s(]</?\w+/?>[\s?,.)]|\s&\w+;\s.*\?", text)
-    if t.mine or not mention or "</p>" in text: return f"holds {hit[0][:40]!a}"
+    used = re.search(r"(?i)\b(?:use|write|type|put|insert|with) (?:the |an? )?(?:</?\w+>|&\w+;)", text)
+    if not used and (t.mine or not mention or "</p>" in text): return f"holds {hit[0][:40]!a}"
 
 # %% ../nbs/05c_rules.ipynb #877f1df2
 _LEAD = re.compile(r"""[\s*\#_]*(?:(?:question|q|prompt|instruction|user|human|input|frage|pregunta|domanda
@@ -141,32 +143,33 @@ def _echo(t):
         sure = asks or len(words) > 9 or apart and len(words) > 3
         if sure if part == whole else asks and len(words) > 3: return f"begins with the prompt: {part[:50]!a}"
 
-# %% ../nbs/05c_rules.ipynb #a13e692e
-_DANGLING = frozenset(WORDS["dangling"])
-_STOP = re.compile(r"[^\W\d_]{3}[.!?][\"”’»)]*\s+(?=[A-ZÀ-ÞА-Я¿¡\"“„«])")
+# %% ../nbs/05c_rules.ipynb #9d793351
+_DANGLING, _BEGIN = frozenset(WORDS["dangling"]), frozenset(WORDS["dangling"] + WORDS["function"]["en"])
+_STOP = re.compile(r"(?:[^\W\d_]{3}|\d\d)[.!?][\"”’»)]*\s+(?=[A-ZÀ-ÞА-Я¿¡\"“„«])")
 _ITEM = re.compile(r"\s*(?:[-*•+–—#>|]|\d+[.):]|[A-Za-z][.)] |\W*\w[\w ]{0,30}: )")
 
 def _unfinished(text, line, words):
     "Prose whose sentences end in a stop, all but the last."
-    if len(text) < 80 or re.search(r"\d|[/@_=\\#^×÷°€$%~<>|]|\w\.\w", " ".join(words[-4:])): return False
     stops = list(_STOP.finditer(line))
     tail = line[stops[-1].end():] if stops else line
-    if re.search(r"[.!?][\"”’»)]", tail) or about("goodbye", tail.split(",")[0]): return False
-    if stops: return len(tail.split()) > 2
+    figures = re.search(r"\d|[/@_=\\#^×÷°€$%~<>|]|\w\.\w", " ".join(tail.split()[-4:]))
+    if len(text) < 60 or figures or re.search(r"[.!?][\"”’»)]", tail): return False
+    if about("goodbye", tail.split(",")[0]): return False
+    if stops: return len(tail.split()) > 2 or tail.split()[0].lower() in _BEGIN
     if _ITEM.match(line) or len(words) < 8: return False
     lines = [p.rstrip() for p in text[-4000:].split("\n")[:-1] if p.strip()]
     prose = [p for p in lines if len(p.split()) > 7 and not _ITEM.match(p)]
     if prose: return len(prose) * 2 >= len(lines) and all(p[-1] in '.!?:"”' for p in prose)
     return not lines and len(words) > 24 and line[0].isupper()
 
-# %% ../nbs/05c_rules.ipynb #ead69286
+# %% ../nbs/05c_rules.ipynb #60c7f6b2
 def _cut(t):
     text = t.text.strip()
     if "```" in text and len(re.findall(r"^[ \t>]*```", text, re.M)) % 2: return "ends inside a code block"
     if len(text) < 20: return
     last, said = text[-1], f"ends in {text[-30:]!a}"
     if re.match(r"[{\[]\s*[\"{\[]", text): return last not in "}])`" and said
-    if re.match(r"(?i)<!doctype html|<html", text): return "</html" not in text.lower() and "never ends <html>"
+    if re.match(r"(?i)<!doctype html|<html", text) and not re.search(r"(?i)</html", text): return said
     if not (last.isalnum() or last in ",([{:-–—=+&“„«"): return
     line = text[max(text.rfind("\n") + 1, len(text) - 1500):]
     words = line.split()
@@ -174,10 +177,15 @@ def _cut(t):
         more = last in "([{," or re.search(r"\b(?:SELECT|FROM|WHERE|AND|OR|JOIN|ON|BY|SET)$| [=+&]$", line)
         return more and "\n" in text and said
     if not last.isalnum():
-        enough = len(words) > (5 if last in ":-–—" else 3)
-        return enough and last not in "=+&" and not about("goodbye", line) and said
+        lines = text.split("\n")
+        verse = len(lines) > 2 and max(map(len, lines)) < 60
+        if verse or last in "=+&" or len(words) < (6 if last in ":-–—" else 4): return
+        return not about("goodbye", line) and said
     if last > "\u2fff": return len(text) > 30 and re.search(r"[。！？][^。！？\n]{4,}$", text[-300:]) and said
-    return (len(words) > 3 and words[-1] in _DANGLING or _unfinished(text, line, words)) and said
+    if len(words) > 3 and words[-1] in _DANGLING: return said
+    if not _unfinished(text, line, words): return
+    ask = t.ask.strip()[-1500:]                  # a translation of what had no stop needs none
+    return not _unfinished(ask, ask.rpartition("\n")[2], ask.split()) and said
 
 # %% ../nbs/05c_rules.ipynb #c8b10485
 _REFUSE = [(r["hints"], re.compile("|".join(r["patterns"]))) for r in WORDS["refusal"].values()]
@@ -189,7 +197,7 @@ def _refusal(t):
         for m in patterns.finditer(head):
             if not quoted(head, m.start()): return f"says {m[0][:60]!a}"
 
-# %% ../nbs/05c_rules.ipynb #142095e9
+# %% ../nbs/05c_rules.ipynb #481e6217
 _BLANK = re.compile(r"""\W*(?:to-?do|tbd|tba|fixme|wip|lorem\ ipsum|placeholder|coming\ soon|x{4,}|asdf\w*
   |blah(?:\ blah)*|dummy(?:\ text)?|sample\ (?:text|answer)
   |to\ be\ (?:done|determined|added|written|completed|announced)
@@ -203,13 +211,15 @@ _OWN = re.compile(r"(?i)(?:answer|response|text|content|output|summary|explanati
 _TODO = re.compile(r"\b(?:TODO|TBD|TBA|FIXME)\b(?!\s?(?:app|list|comment|item|tag|marker|note|file|s)\w*)")
 _NO_TODO = re.compile(r"#|//|/\*|^\s*\*|--|<!--|;|%|\b(?:an?|the|your|each|every|of|as|with|my|this|all)\s$")
 
+def _letter(t): return about("letter", t.ask) or about("letter", t.text)
+
 def _slot(t):
     for m in islice(_SLOT.finditer(t.text), 50):
         own = t.mine and _OWN.search(m[0]) or m[0] == t.text.strip()
-        if quoted(t.text, m.start()) or codelike(t.text) or not own and about("letter", t.talk): continue
+        if quoted(t.text, m.start()) or codelike(t.text) or not own and _letter(t): continue
         if t.mine or own or "insert" in m[0].lower(): return m[0]
 
-# %% ../nbs/05c_rules.ipynb #277f6382
+# %% ../nbs/05c_rules.ipynb #7ffbf893
 def _placeholder(t):
     text = t.text
     if len(text) < 120 and _BLANK.fullmatch(text.strip()): return f"is only {text.strip()[:50]!a}"
@@ -218,7 +228,7 @@ def _placeholder(t):
     if about("filler", t.ask) or codelike(text): return
     m = re.search(r"(?i)lorem ipsum|dolor sit amet", text)
     if m and (t.mine or m.start() < 4) and not quoted(text, m.start()): return f"holds {m[0]!a}"
-    for m in islice(_TODO.finditer(text), 50) if t.mine and not about("letter", t.talk) else ():
+    for m in islice(_TODO.finditer(text), 50) if t.mine and not _letter(t) else ():
         before = text[max(0, m.start() - 80):m.start()].rpartition("\n")[2]
         if not _NO_TODO.search(before) and not quoted(text, m.start()): return f"holds {m[0]!a}"
 
@@ -247,7 +257,7 @@ def _repeated(t):
 
 def _length(t): return len(t.text) > 50_000 and f"has {len(t.text):,} characters"
 
-# %% ../nbs/05c_rules.ipynb #b342690a
+# %% ../nbs/05c_rules.ipynb #5ceea8e7
 def _any(*marks): return lambda talk: any(mark in talk for mark in marks)
 
 _RULES = [   # code, could the conversation (in lower case) hold it?, the rule for a message, answers alone?
@@ -277,6 +287,7 @@ def examine(
         seen += [(code, f"holds {what}") for code, what in characters(text, talk) + private(text, talk)]
         token = own and own.search(text)
         if token: seen.append(("special-token-in-text", f"holds {token[0]!a}"))
+        if dict(seen).get("repeated-text"): seen = [s for s in seen if s[0] != "answer-cut-off"]
         for code, what in seen:
             if what: found.setdefault(code, f"turn {i} ({role}) {what}")
         if role == "user": ask = text
