@@ -77,10 +77,11 @@ def fingerprints(
     for messages in conversations:
         exact = [f"{m['role']}\0{m['content']}" for m in messages]
         question, answer = _parts(messages)
-        asked = " ".join(question) or "\0".join(exact[:-1])
-        plain = f"{asked}\0{' '.join(answer) or exact[-1]}"
-        digests += map(_digest, ("\0".join(exact), "\0".join(exact[:-1]), plain, asked))
         sets.append(shingles(question + answer))
+        asked = " ".join(question) or "\0".join(exact[:-1])
+        prompt = exact[0] if messages[0]["role"] == "system" and len(sets[-1]) < _SHORTEST else ""
+        plain = f"{prompt}\0{asked}\0{' '.join(answer) or exact[-1]}"
+        digests += map(_digest, ("\0".join(exact), "\0".join(exact[:-1]), plain, asked))
     numbers = np.frombuffer(b"".join(digests), "<u8").reshape(-1, len(_DIGESTS))
     for name, column in zip(_DIGESTS, numbers.T): out[name] = column
     out["size"], out["sketch"] = [len(s) for s in sets], _sketches(sets)
@@ -208,7 +209,8 @@ def near_duplicates(
     copies = _repeats(prints["plain"], rows)
     rows = _without(rows, copies)
     long = rows[prints["size"][rows] >= _SHORTEST]
-    pairs = long[_candidates(prints[long], prints[long], threshold, before=True)]
+    some = prints[long]
+    pairs = long[_candidates(some, some, threshold, before=True)]
     found = {"near": {later: (first, 1.) for later, first in copies.tolist()}, "alike": {}}
     common = _boilerplate(get, rows) if len(pairs) else set()
     text = lru_cache(256)(lambda row: _text(get(row)))
