@@ -128,8 +128,8 @@ class _Facts:
         numbers = [self.names[name][w] for w in words if w in self.names[name]]
         return np.flatnonzero(np.isin(np.frombuffer(getattr(self, name), np.int32), numbers))
 
-# %% ../nbs/05e_doctor.ipynb #2dcb223c
-_FEW = 50           # records
+# %% ../nbs/05e_doctor.ipynb #295947b9
+_FEW = 10           # records; OpenAI's fine-tuning takes no file with fewer
 _ONE_SIDED = .85    # of the answers are one label
 _STRANGE = .05      # at most so many are called strangers among the rest
 
@@ -160,12 +160,12 @@ def _set_level(facts:_Facts):
             yield int(row), "extreme-length", f"{answers[row]:,} characters; 95% of the answers have at most {usual:,}"
 
 def _lopsided(facts, n):
-    if not facts.labels or None in facts.labels or n < _FEW or len(facts.labels)*5 > n: return
+    if not facts.labels or None in facts.labels or n < 40 or len(facts.labels)*5 > n: return
     (label,most),*others = facts.labels.most_common()
     if others and most >= _ONE_SIDED*n:
         yield facts.first[label], "label-imbalance", f"{most} of {n} answers are {label!a}"
 
-# %% ../nbs/05e_doctor.ipynb #bc621bbd
+# %% ../nbs/05e_doctor.ipynb #a13577bb
 def _pairs(run:_Run):
     "(row, code, what) of conversations that repeat or contradict an earlier one"
     for later,first in exact_duplicates(run.prints).tolist():
@@ -173,7 +173,8 @@ def _pairs(run:_Run):
     for later,first in conflicts(run.prints).tolist():
         yield later, "conflicting-answers", f"line {run.line(first)} answers the same question differently"
     for later,first,similarity in near_duplicates(run.prints, run.messages)[0].tolist():
-        yield later, "near-duplicate", f"{similarity:.0%} of its word triples are those of line {run.line(first)}"
+        said = "the same words as" if similarity == 1 else f"{similarity:.0%} of its word triples are those of"
+        yield later, "near-duplicate", f"{said} line {run.line(first)}"
 
 def _leaks(run:_Run, other:_Run, overlap):
     "(row, code, what) of conversations that give a test record away"
