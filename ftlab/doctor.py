@@ -318,7 +318,7 @@ def _write(done:_Examined, folder:Path)->Report:
     write_json(folder/"report.json", asdict(report))
     return report
 
-# %% ../nbs/05e_doctor.ipynb #4383d1d8
+# %% ../nbs/05e_doctor.ipynb #57bf7b24
 def gate(
     source,        # as in `doctor`
     allow=(),      # codes of errors to go on with
@@ -329,8 +329,8 @@ def gate(
     done = _Examined(source, None, Settings(allow=text, **settings), raws=True)
     run,findings = done.run,done.findings()
     bad = [f for f in findings if f.level == "error" and f.code not in allow]
-    if bad: raise ValueError(f"{len(bad)} errors in {run.file}, the first in line {bad[0].line}: {bad[0].code}, "
-        f"{bad[0].what}; {bad[0].do}; see `ftlab data doctor`, or allow it by name: allow={bad[0].code}")
+    if bad: raise ValueError(f"{len(bad)} error{'s'*(len(bad) > 1)} in the data, the first: {bad[0].file}:{bad[0].line} "
+        f"{bad[0].code}: {bad[0].what}; {bad[0].do}; see `ftlab data doctor`, or allow {bad[0].code!r} by name")
     out = Loaded(run.file, len(run.lines), findings=findings, rejected=[(run.file, run.lines[i]) for i in sorted(done.out)])
     for row in done.kept().tolist():
         i = run.good[row]
