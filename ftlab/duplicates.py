@@ -115,10 +115,10 @@ def _key(prints, band):
     cut = prints["sketch"][:, _ROWS*band:_ROWS*band + 8]
     return np.ascontiguousarray(cut).view(">u8").ravel().astype(np.uint64)
 
-def _agreement(a, b, block=1 << 16):
-    "The share of minima that agree, row by row."
-    parts = [(a[k:k+block]["sketch"] == b[k:k+block]["sketch"]).mean(1) for k in range(0, len(a), block)]
-    return np.concatenate(parts or [np.empty(0)])
+def _agreement(a, i, b, j, block=1 << 16):
+    "The share of minima that agree in rows i of a and j of b."
+    cuts = [slice(k, k + block) for k in range(0, len(i), block)]
+    return np.concatenate([np.empty(0)] + [(a[i[c]] == b[j[c]]).mean(1) for c in cuts])
 
 def _best(found, width, most):
     "The pairs (i, j, agreement), each once, and at most so many for each i."
@@ -135,18 +135,19 @@ def _candidates(base, probe, threshold, before=False, reach=4, most=4):
     found = [np.empty(0, int), np.empty(0, int), np.empty(0)]
     for band in range(_BANDS if len(base) else 0):
         keys, mine = _key(base, band), _key(probe, band)
-        order = np.argsort(keys, kind="stable")
-        keys = keys[order]
+        order, turn = (np.argsort(x, kind="stable") for x in (keys, mine))
+        keys, mine = keys[order], mine[turn]
         at = np.searchsorted(keys, mine)
+        keys, mine = keys >> np.uint64(16), mine >> np.uint64(16)   # the band alone
         for step in range(-reach, reach):
             where = np.clip(at + step, 0, len(keys) - 1)
-            i = np.flatnonzero(keys[where] >> np.uint64(16) == mine >> np.uint64(16))
-            j = order[where[i]]
+            hit = np.flatnonzero(keys[where] == mine)
+            i, j = turn[hit], order[where[hit]]
             sizes = np.stack([probe["size"][i], base["size"][j]])
             near = sizes.min(0) >= threshold * sizes.max(0)
             if before: near &= j < i
             i, j = i[near], j[near]
-            share = _agreement(probe[i], base[j])
+            share = _agreement(probe["sketch"], i, base["sketch"], j)
             found = [np.r_[x, y[share >= floor]] for x, y in zip(found, (i, j, share))]
         found = _best(found, len(base), most)
     i, j, _ = found
