@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ftlab import report as room
@@ -96,7 +96,8 @@ def test_nothing_of_the_data_becomes_markup(make, evil):
        | st.text(st.sampled_from("<>&\"'/=`{}%#!-?\ud800\u202e\x00\n\t \u200d"), max_size=40)
        | st.text(st.characters(categories=["Cs", "Cc", "Cf", "Co", "Zl", "Zp"]), max_size=20))
 def test_any_text_at_all(text):
-    if text.count("\n") > 13 or text == "key": return                 # long texts fold: another shape, tested below
+    # long texts fold, and the names of levels and roles mean something: other shapes, tested below
+    assume(text.count("\n") < 14 and text not in ("key", "error", "user", "assistant"))
     page = html_report(everywhere(text, "key"))
     assert Page(page).seen == Page(html_report(everywhere("plain", "key"))).seen and page.encode("utf-8")
     assert len(page.encode()) < 1_000_000
@@ -136,8 +137,8 @@ def test_its_style_leaks_into_no_notebook():
     depth, outside = 0, ""
     for c in css[0].strip():
         depth += (c == "{") - (c == "}")
-        if not depth: outside += c
-    assert depth == 0 and outside == ":is(.ftlab, #ftlab) }" or outside.replace(" ", "") == ":is(.ftlab,#ftlab)}"
+        outside += c * (depth == 0)
+    assert depth == 0 and outside == ":is(.ftlab, #ftlab) }"          # one rule, and everything within it
     body = show_report(report())._repr_html_()
     assert body.strip().startswith('<div class="ftlab"') and body.strip().endswith("</div></div>")
 
