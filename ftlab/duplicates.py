@@ -165,10 +165,13 @@ def _text(messages):
     system = messages[0]["content"].strip() if messages[0]["role"] == "system" else ""
     return _Text(system, question, answer, shingles(question + answer))
 
-def _boilerplate(get, rows, least=20, sample=2000, most=500_000):
-    "Shingles that `least` of a sample of the conversations hold."
+def _boilerplate(get, prints, least=20, sample=2000, most=500_000):
+    "Shingles that `least` of a sample of the conversations hold; in a small set, half of them."
     count, total = Counter(), 0
-    for row in np.random.default_rng(5).permutation(rows)[:sample].tolist():
+    rows = _without(np.arange(len(prints)), exact_duplicates(prints))
+    rows = np.random.default_rng(5).permutation(rows)[:sample].tolist()
+    least = min(least, max(4, len(rows) // 2))
+    for row in rows:
         found = _text(get(row)).shingles
         count.update(found)
         total += len(found)
@@ -193,9 +196,10 @@ def _verdict(a, b, threshold, common):
     "(near or alike or None, similarity) of two texts."
     similarity = jaccard(a.shingles, b.shingles)
     if similarity < threshold: return None, similarity
-    halves = [jaccard({*p}, {*q}) >= .5 for p, q in ((a.question, b.question), (a.answer, b.answer))]
+    sides = (a.question, b.question), (a.answer, b.answer)
+    both = all(p == q or jaccard({*p}, {*q}) >= .5 for p, q in sides)
     other = _differs(a, b) and _differs(b, a) or _own(a, b, common) < threshold
-    return "near" if all(halves) and not other else "alike", similarity
+    return "near" if both and not other else "alike", similarity
 
 # %% ../nbs/05d_duplicates.ipynb #bbd53647
 def near_duplicates(
@@ -213,7 +217,7 @@ def near_duplicates(
     some = prints[long]
     pairs = long[_candidates(some, some, threshold, before=True)]
     found = {"near": {later: (first, 1.) for later, first in copies.tolist()}, "alike": {}}
-    common = _boilerplate(get, rows) if len(pairs) else set()
+    common = _boilerplate(get, prints) if len(pairs) else set()
     text = lru_cache(256)(lambda row: _text(get(row)))
     for later, first in pairs.tolist():
         if later in found["near"]: continue
@@ -229,7 +233,7 @@ class Overlap:
         conversations:list, # messages of each test record
         n:int=8,            # words in a run
         least:int=13,       # words in a question; shorter ones are left to the other rules
-        common:int=10,      # runs in more conversations than this are boilerplate
+        common:int=10,      # runs in more training records than this are boilerplate
     ):
         self.n, self.least, self.common, self.grams, owners = n, least, common, {}, []
         for row, messages in enumerate(conversations):
@@ -262,7 +266,7 @@ class Overlap:
 def _shared(overlap, share):
     "(test row, training row, share of the question's runs) where one training record holds enough."
     owned = np.bincount(overlap.owners[:, 0], minlength=len(overlap.seen))
-    rare = (overlap.seen <= overlap.common) & (owned <= overlap.common)
+    rare = (overlap.seen <= overlap.common) & (owned <= 2)   # three questions share it: it is none's own
     owners, hits = (x[rare[x[:, 0]]] for x in (overlap.owners, overlap.hits))
     total, holds, best = Counter(owners[:, 1].tolist()), {}, {}
     for gram, row in hits.tolist(): holds.setdefault(gram, []).append(row)
@@ -310,7 +314,7 @@ def leaks(
         if how == "same question":
             if a.system and b.system and a.system != b.system and a.answer != b.answer: continue
         elif how == "near duplicate":
-            if common is None: common = _boilerplate(get_train, np.arange(len(train)))
+            if common is None: common = _boilerplate(get_train, train)
             kind, similarity = _verdict(a, b, threshold, common)
             if kind != "near": continue
         elif _differs(a, b): continue

@@ -225,6 +225,7 @@ def test_alike_and_no_copies(one, two):
     (talk(f"{LONG} 17 apples", "fine"), talk(f"{LONG} 18 apples", "fine")),
     (talk("what is it", LONG), talk("what is it", LONG.replace(" ", " indeed ", 1))),
     (talk(LONG, "yes"), talk(f"please {LONG}", "yes", "another system prompt")),
+    (talk("?", LONG), talk("...", LONG + " indeed")),
 ])
 def test_copies(one, two): assert near_of([one, two])[0]["later"].tolist() == [1]
 
@@ -244,7 +245,7 @@ def test_a_shared_instruction_makes_no_copies():
     assert not sum(map(len, near_of(system)))
 
 
-@pytest.mark.parametrize("n", [1000, 4000])
+@pytest.mark.parametrize("n", [500, 2000])
 def test_no_quadratic_work_when_all_are_alike(n):
     read = Counter()
     talks = [talk(f"{LONG} order {i} {LONG[:200]}", f"order {i} is on its way") for i in range(n)]
@@ -314,6 +315,14 @@ def test_a_shared_instruction_is_no_leak():
     assert leaks_of(talks[:400], talks[400:]) == []
     found = leaks_of(talks[:400] + talks[450:451], talks[400:])
     assert [(leak.test, leak.train) for leak in found] == [(50, 400)]
+
+
+@pytest.mark.parametrize("n", [10, 60])
+def test_a_small_set_of_one_template(n):
+    talks = templated(random.Random(10), n)
+    assert not len(near_of(talks)[0]) and leaks_of(talks[:n * 2 // 3], talks[n * 2 // 3:]) == []
+    twins = [*talks, talk(talks[0][0]["content"] + " really", talks[0][1]["content"])]
+    assert near_of(twins)[0]["later"].tolist() == [n]
 
 
 def test_planted_leaks_are_all_found():
