@@ -1,6 +1,8 @@
 "Masks: the right characters are taught, with eleven chat templates and five kinds of tokenizer, or it is refused."
 import copy
+import html
 import json
+import re
 from functools import cache, partial
 
 import pytest
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from ftlab.tokens import ALPACA, IGNORE_INDEX, TokenFault, encode, encode_batch, end_token, token_faults
+from ftlab.template import ALPACA, TokenFault, end_token
+from ftlab.tokens import IGNORE_INDEX, encode, encode_batch, show, spell, token_faults
 
 # ---- chat templates, from their published descriptions: «» stands where a generation block may begin and end
 
@@ -373,3 +376,134 @@ def test_refused_with_the_reason(template, code, why):
     assert e.value.code == code
     (told, what), = token_faults(messages, like(marked))
     assert told == code and what.isprintable() and len(what) <= 120
+
+
+def test_a_tokenizer_that_can_not_do_it():
+    tokenizer = like(None)
+    (code, what), = token_faults(talk("a", "b"), tokenizer)
+    assert code == "unsafe-template" and "no chat template" in what
+    with pytest.raises(TokenFault, match="ftlab.template.ALPACA"): encode({"messages": talk("a", "b")}, tokenizer)
+
+    class Slow:
+        is_fast, chat_template = False, CHAT
+    assert token_faults(talk("a", "b"), Slow()) == [
+        ("unsafe-template", "this tokenizer is a slow one and gives no offsets")]
+    split = copy.deepcopy(_tokenizer("chatml"))
+    split.split_special_tokens = True                    # marks are read as text, letter by letter
+    with pytest.raises(TokenFault, match="does not read <|im_end|> as one token") as e:
+        encode({"messages": talk("a", "b")}, split)
+    assert e.value.code == "missing-eos"
+
+
+def test_what_is_no_conversation(name="chatml"):
+    tokenizer = _tokenizer(name)
+    for bad in ({}, {"messages": []}, {"messages": [{"role": "user"}]}, [], None, {"messages": [{"role": "user", "content": 3}]}):
+        with pytest.raises(ValueError, match="ftlab.data.load"): encode(bad, tokenizer)
+    assert token_faults(talk("a"), tokenizer)[0][0] == "nothing-supervised"
+    assert token_faults([{"role": "assistant", "content": "a"}], tokenizer)[0][0] == "unsafe-template"
+    for options in ({"max_length": 0}, {"truncate": True}, {"train_on": "first"}):
+        with pytest.raises(ValueError, match="max_length=|train_on="): encode({"messages": talk("a", "b")}, tokenizer, **options)
+
+
+def test_a_batch_names_its_faults_in_place_and_forgets_nothing():
+    tokenizer = _tokenizer("gemma")
+    chats = [talk("a", "b"), talk("a"), talk("a", "b", system="s"), talk("a", "b", "c", "d"), talk("<bos>a", "b"), None]
+    rows = encode_batch([{"messages": m} for m in chats], tokenizer)
+    assert [getattr(r, "code", type(r).__name__) for r in rows] == [
+        "dict", "nothing-supervised", "unsafe-template", "dict", "double-bos", "ValueError"]
+    for m, row in zip(chats, rows):
+        if isinstance(row, dict): assert row == encode({"messages": m}, tokenizer)
+    assert encode_batch([], tokenizer) == []
+
+
+def test_a_tokenizer_that_adds_a_beginning_adds_none_here():
+    tokenizer = copy.deepcopy(_tokenizer("llama-3"))
+    bos = tokenizer.bos_token, tokenizer.bos_token_id
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(single=[bos[0], "$A"], special_tokens=[bos])
+    whole = tokenizer.apply_chat_template(talk("a", "b"), tokenize=False)
+    assert tokenizer(whole)["input_ids"][:2] == [bos[1]] * 2
+    assert encode({"messages": talk("a", "b")}, tokenizer) == encode({"messages": talk("a", "b")}, _tokenizer("llama-3"))
+    twice = like("{{ bos_token }}" + JINJA["llama-3"].replace("«", "").replace("»", ""), "llama-3")
+    assert token_faults(talk("a", "b"), twice) == [("double-bos", "the text begins with <|begin_of_text|> twice")]
+
+
+def test_what_the_tokenizer_was_last_asked_for_leaves_no_trace():
+    tokenizer, chats = _tokenizer("chatml"), [{"messages": talk("a " * 40, "b " * 40)}]
+    before = encode_batch(chats, tokenizer)
+    tokenizer(["a b c d"], truncation=True, max_length=2, padding="max_length")
+    assert encode_batch(chats, tokenizer) == before
+
+
+def test_a_changed_tokenizer_is_asked_again():
+    tokenizer = copy.deepcopy(_tokenizer("chatml"))
+    row = encode({"messages": talk("a", "b")}, tokenizer)
+    tokenizer.chat_template = CHAT.replace("<|im_end|>", "<|other|>")
+    with pytest.raises(TokenFault, match="no end token"): encode({"messages": talk("a", "b")}, tokenizer)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|other|>"]})
+    assert taught(encode({"messages": talk("a", "b")}, tokenizer), tokenizer) == "b<|other|>"
+    assert end_token(tokenizer) == "<|other|>"
+    tokenizer.chat_template = CHAT
+    assert encode({"messages": talk("a", "b")}, tokenizer) == row
+
+
+# ---- tools
+
+CALLS = ("{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content }}{% for c in m.tool_calls or [] %}"
+         "{{ '<call>' + c.function.name + c.function.arguments + '</call>' }}{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}"
+         + CHATML_INVITE)
+USED = [{"role": "user", "content": "Is it noon?"},
+        {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "clock", "arguments": "{}"}}]},
+        {"role": "tool", "name": "clock", "content": '{"time": "12:00"}'}, {"role": "assistant", "content": "Yes."},
+        {"role": "user", "content": "and now?"}, {"role": "assistant", "content": "No."}]
+
+
+def test_calls_are_taught_and_what_tools_answer_is_read():
+    row = encode({"messages": USED}, like(CALLS))
+    assert taught(row, like(CALLS)) == "<call>clock{}</call><|im_end|>Yes.<|im_end|>No.<|im_end|>"
+    assert taught(encode({"messages": USED}, like(CALLS), train_on="last"), like(CALLS)) == "No.<|im_end|>"
+    plain = [{k: v for k, v in m.items() if k != "tool_calls"} for m in USED]
+    assert taught(encode({"messages": plain}, like(CHAT)), like(CHAT)) == "<|im_end|>Yes.<|im_end|>No.<|im_end|>"
+
+
+@pytest.mark.parametrize("template, why", [
+    (CHAT, "turn 2 or its tool_calls are left out"),
+    (CALLS.replace("in messages", "in messages if m.role != 'tool'"), "leaves out turn 3 .tool"),
+    (CALLS.replace("+ m.content", "+ (m.content if m.role != 'tool' else raise_exception('no tools'))"), "no tools"),
+    ("{{ messages | length }}" + CALLS, "turn 2 does not follow"),
+    (CALLS.replace("'<call>'", "('<call>' if last else '<did>')").replace("{% for c", "{% set last = loop.last %}{% for c"),
+     "turn 2 or its tool_calls"),
+])
+def test_a_template_without_words_for_tools(template, why):
+    with pytest.raises(TokenFault, match=why) as e: encode({"messages": USED}, like(template))
+    assert e.value.code == "unsafe-template"
+
+
+# ---- pictures
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(SAID, st.sampled_from(["chatml", "llama-2", "gemma"]), st.sampled_from(KINDS))
+def test_no_character_is_broken_and_none_is_lost(said, name, kind):
+    messages, tokenizer = talk(*said), _tokenizer(name, kind)
+    if token_faults(messages, tokenizer): return
+    row = encode({"messages": messages}, tokenizer)
+    parts = spell(row, tokenizer)
+    assert [i for p in parts for i in p["ids"]] == row["input_ids"]
+    assert [p["taught"] for p in parts for _ in p["ids"]] == [label != IGNORE_INDEX for label in row["labels"]]
+    assert "".join(p["text"] for p in parts) == tokenizer.decode(row["input_ids"])
+    if "\ufffd" not in "".join(said): assert not any("\ufffd" in p["text"] for p in parts)
+    special = {*tokenizer.all_special_ids} | {i for i, t in tokenizer.added_tokens_decoder.items() if t.special}
+    assert all(p["special"] == (p["ids"][0] in special) and (len(p["ids"]) == 1 or not p["special"]) for p in parts)
+
+
+def test_the_page_has_every_token_and_the_shares():
+    tokenizer = _tokenizer("chatml")
+    rows = [encode({"messages": m}, tokenizer) for m in (talk("<b>\n🫠", "a & b"), talk("a", "b"))]
+    page = show(rows, tokenizer)
+    counts = [(sum(label != IGNORE_INDEX for label in r["labels"]), len(r["labels"])) for r in rows]
+    for n, total in counts: assert f"{n} of {total} tokens taught ({n/total:.0%})" in page
+    assert f"together: {sum(n for n, _ in counts)} of {sum(t for _, t in counts)}" in page
+    assert "<b>" not in page and "🫠" in page and "\ufffd" not in page
+    assert "<b>⏎🫠" in html.unescape(re.sub("<[^>]*>", "", page))
+    assert show(rows[0], tokenizer).count("tokens taught") == 1
+    cut = encode({"messages": talk("a", "b", "c", "d " * 20)}, tokenizer, max_length=30, truncate=True)
+    assert f"{cut['cut']} more cut off" in show(cut, tokenizer)
