@@ -262,7 +262,7 @@ def doctor(
     "Examine training data of any size, as it streams"
     return _Examined(source, against, Settings(**settings), workers, progress).report()
 
-# %% ../nbs/05e_doctor.ipynb #23e77f76
+# %% ../nbs/05e_doctor.ipynb #dbf2d97e
 _FILES = "clean.jsonl", "rejected.jsonl", "report.json"
 
 def _rejected(run, i, faults)->bytes:
@@ -284,6 +284,7 @@ def _clear(out:Path):
     for part in out.parent.glob(f".{out.name}.*.part"):
         if not _alive(part.name.split(".")[-2]): shutil.rmtree(part, ignore_errors=True)
 
+# %% ../nbs/05e_doctor.ipynb #052bb0cf
 def fix(
     source,             # as in `doctor`
     out:str|Path,       # a folder: clean.jsonl, rejected.jsonl and report.json go there
