@@ -214,6 +214,8 @@ def test_short_texts_are_copies_only_when_equal_in_words():
     (talk(f"{LONG} good", "positive"), talk(f"{LONG} bad", "negative")),                            # another label
     (talk("may I see her file", LONG), talk("open my neighbour's mail", LONG)),                     # one refusal for all
     (talk(LONG, "yes"), talk(LONG, "no")),                                                          # a contradiction
+    (talk("run the big backup of all the machines every week on", "0 5 * * 1"),
+     talk("run the big backup of all the machines every week on", "0 5 * * 2")),                    # short, another answer
 ])
 def test_alike_and_no_copies(one, two):
     assert jaccard(whole(one), whole(two)) >= .8
@@ -226,6 +228,8 @@ def test_alike_and_no_copies(one, two):
     (talk("what is it", LONG), talk("what is it", LONG.replace(" ", " indeed ", 1))),
     (talk(LONG, "yes"), talk(f"please {LONG}", "yes", "another system prompt")),
     (talk("?", LONG), talk("...", LONG + " indeed")),
+    (talk("how do I change my password", "open the settings and choose a new one"),
+     talk("please how do I change my password?", "Open the settings, and choose a new one.")),
 ])
 def test_copies(one, two): assert near_of([one, two])[0]["later"].tolist() == [1]
 
