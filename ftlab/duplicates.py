@@ -144,7 +144,7 @@ def _candidates(base, probe, threshold, before=False, reach=4, most=4):
             hit = np.flatnonzero(keys[where] == mine)
             i, j = turn[hit], order[where[hit]]
             sizes = np.stack([probe["size"][i], base["size"][j]])
-            near = sizes.min(0) >= threshold * sizes.max(0)
+            near = sizes.min(0) >= threshold * sizes.max(0) - 1e-6   # .81 × 300 is a little over 243
             if before: near &= j < i
             i, j = i[near], j[near]
             share = _agreement(probe["sketch"], i, base["sketch"], j)
