@@ -44,8 +44,8 @@ def jaccard(
     both = len(a & b)
     return both / (len(a) + len(b) - both) if a or b else 0.
 
-# %% ../nbs/05d_duplicates.ipynb #c37b5119
-_SHORTEST = 27   # shingles; a shorter text has no near duplicates, only copies
+# %% ../nbs/05d_duplicates.ipynb #843839e9
+_SHORT, _LEAST = 27, 9   # shingles: below, answers have to be equal; below, the whole text
 
 # %% ../nbs/05d_duplicates.ipynb #f4c1ce7d
 _COLUMNS = 128   # minima in a sketch
@@ -79,7 +79,7 @@ def fingerprints(
         question, answer = _parts(messages)
         sets.append(shingles(question + answer))
         asked = " ".join(question) or "\0".join(exact[:-1])
-        prompt = exact[0] if messages[0]["role"] == "system" and len(sets[-1]) < _SHORTEST else ""
+        prompt = exact[0] if messages[0]["role"] == "system" and len(sets[-1]) < _SHORT else ""
         plain = f"{prompt}\0{asked}\0{' '.join(answer) or exact[-1]}"
         digests += map(_digest, ("\0".join(exact), "\0".join(exact[:-1]), plain, asked))
     numbers = np.frombuffer(b"".join(digests), "<u8").reshape(-1, len(_DIGESTS))
@@ -144,7 +144,7 @@ def _candidates(base, probe, threshold, before=False, reach=4, most=4):
             hit = np.flatnonzero(keys[where] == mine)
             i, j = turn[hit], order[where[hit]]
             sizes = np.stack([probe["size"][i], base["size"][j]])
-            near = sizes.min(0) >= threshold * sizes.max(0)
+            near = sizes.min(0) >= threshold * sizes.max(0) - 1e-6   # .81 × 300 is a little over 243
             if before: near &= j < i
             i, j = i[near], j[near]
             share = _agreement(probe["sketch"], i, base["sketch"], j)
@@ -196,10 +196,11 @@ def _verdict(a, b, threshold, common):
     "(near or alike or None, similarity) of two texts."
     similarity = jaccard(a.shingles, b.shingles)
     if similarity < threshold: return None, similarity
-    sides = (a.question, b.question), (a.answer, b.answer)
-    both = all(p == q or jaccard({*p}, {*q}) >= .5 for p, q in sides)
+    short = min(len(a.shingles), len(b.shingles)) < _SHORT
+    asked = a.question == b.question or jaccard({*a.question}, {*b.question}) >= .5
+    answered = a.answer == b.answer or not short and jaccard({*a.answer}, {*b.answer}) >= .5
     other = _differs(a, b) and _differs(b, a) or _own(a, b, common) < threshold
-    return "near" if both and not other else "alike", similarity
+    return "near" if asked and answered and not other else "alike", similarity
 
 # %% ../nbs/05d_duplicates.ipynb #bbd53647
 def near_duplicates(
@@ -213,7 +214,7 @@ def near_duplicates(
     rows = _without(np.arange(len(prints)), exact_duplicates(prints))
     copies = _repeats(prints["plain"], rows)
     rows = _without(rows, copies)
-    long = rows[prints["size"][rows] >= _SHORTEST]
+    long = rows[prints["size"][rows] >= _LEAST]
     some = prints[long]
     pairs = long[_candidates(some, some, threshold, before=True)]
     found = {"near": {later: (first, 1.) for later, first in copies.tolist()}, "alike": {}}
@@ -291,7 +292,7 @@ def _suspects(train, test, threshold, overlap):
         where = np.minimum(at + step, len(keys) - 1)
         for row in np.flatnonzero(keys[where] == test["asked"]).tolist():
             yield row, int(order[where[row]]), "same question", 1.
-    a, b = (np.flatnonzero(x["size"] >= _SHORTEST) for x in (train, test))
+    a, b = (np.flatnonzero(x["size"] >= _SHORT) for x in (train, test))
     for row, other in _candidates(train[a], test[b], threshold).tolist():
         yield int(b[row]), int(a[other]), "near duplicate", None
     for row, other, share in _shared(overlap, .8) if overlap else ():

@@ -164,14 +164,25 @@ def test_planted_pairs():
 
 @pytest.mark.slow
 def test_thousands_of_planted_pairs():
-    talks, truth = plant(random.Random(2), 6000, .76, .84)
+    talks, truth = plant(random.Random(2), 6000, .77, .87)
     real = {row for row, (_, s) in truth.items() if s >= .8}
     found, prints = set(near_of(talks)[0]["later"].tolist()), fingerprints(talks)
     estimate = {row: (prints["sketch"][row] == prints["sketch"][first]).mean() for row, (first, _) in truth.items()}
     guess = {row for row, s in estimate.items() if s >= .8}
-    assert 2000 < len(real) < 4000
+    assert 2000 < len(real) < 4000 and sum(.76 < s < .84 for _, s in truth.values()) > 4000
     assert len(found & real) / len(real) >= .99 and len(found & real) / len(found) >= .99
     assert len(guess & real) / len(guess) < .95     # the sketch alone would not do
+    print(f"{len(real)} pairs at .8 or more, found {len(found & real)} and {len(found - real)} others; "
+          f"sketches: {len(guess & real)} and {len(guess - real)}")
+
+
+@pytest.mark.parametrize("small, large, threshold", [(28, 35, .8), (80, 100, .8), (243, 300, .81), (81, 90, .9)])
+def test_exactly_at_the_threshold(small, large, threshold):
+    "One text is the other and more, and no rounding may lose it"
+    text = [f"w{i}" for i in range(large + 2)]
+    pair = [talk(" ".join(t[:9]), " ".join(t[9:])) for t in (text, text[:small + 2])]
+    assert near_of(pair, threshold=threshold)[0]["similarity"].tolist() == [small / large]
+    assert not len(near_of(pair, threshold=threshold + .01)[0])
 
 
 @settings(max_examples=20, deadline=None)
@@ -214,6 +225,8 @@ def test_short_texts_are_copies_only_when_equal_in_words():
     (talk(f"{LONG} good", "positive"), talk(f"{LONG} bad", "negative")),                            # another label
     (talk("may I see her file", LONG), talk("open my neighbour's mail", LONG)),                     # one refusal for all
     (talk(LONG, "yes"), talk(LONG, "no")),                                                          # a contradiction
+    (talk("run the big backup of all the machines every week on", "0 5 * * 1"),
+     talk("run the big backup of all the machines every week on", "0 5 * * 2")),                    # short, another answer
 ])
 def test_alike_and_no_copies(one, two):
     assert jaccard(whole(one), whole(two)) >= .8
@@ -226,6 +239,8 @@ def test_alike_and_no_copies(one, two):
     (talk("what is it", LONG), talk("what is it", LONG.replace(" ", " indeed ", 1))),
     (talk(LONG, "yes"), talk(f"please {LONG}", "yes", "another system prompt")),
     (talk("?", LONG), talk("...", LONG + " indeed")),
+    (talk("how do I change my password", "open the settings and choose a new one"),
+     talk("please how do I change my password?", "Open the settings, and choose a new one.")),
 ])
 def test_copies(one, two): assert near_of([one, two])[0]["later"].tolist() == [1]
 
