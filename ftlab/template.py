@@ -66,11 +66,12 @@ def _trim(text, left, right):
     if left: text = text.lstrip()
     return text.rstrip() if right else text
 
-# %% ../nbs/05g_template.ipynb #3fa7b2e0
+# %% ../nbs/05g_template.ipynb #9fd487d4
 def _enders(tokenizer):
-    "What ends an answer: blanks at most, then a token that the tokenizer never splits"
+    "What ends an answer: blanks at most, then a token never split; if eos follows at once, up to it"
     names = sorted((str(t) for t in tokenizer.added_tokens_decoder.values() if str(t).strip()), key=len)
-    return re.compile(rf"\s*({'|'.join(map(re.escape, reversed(names)))})")
+    one,eos = "|".join(map(re.escape, reversed(names))),re.escape(tokenizer.eos_token or "\0")
+    return re.compile(rf"\s*(?:(?:{one})*?({eos})|({one}))")
 
 def _answer(tokenizer, messages, i, whole, marked):
     "(message, words between invitation and content, how many are taught, words up to the end, end token)"
@@ -78,7 +79,7 @@ def _answer(tokenizer, messages, i, whole, marked):
     before = _render(tokenizer, messages[:i], True) if i else ""
     between = whole[len(before):start]
     if not (i and whole[:start].startswith(before)): raise _unsafe(
-        f"turn {i+1} does not follow the text in which the model is asked for it")
+        f"turn {i+1} does not follow the text in which the model is asked for it: …{ascii(before)[-20:-1]}")
     taught = between
     if between.strip() and before == _render(tokenizer, messages[:i]): taught = ""   # no invitation: a header
     if marked is not None:
@@ -86,13 +87,12 @@ def _answer(tokenizer, messages, i, whole, marked):
         if len(own) != 1: raise _unsafe(f"the template's generation markers leave out turn {i+1}")
         taught = whole[max(own[0], len(before)):start]
     end = _enders(tokenizer).match(whole, stop)
-    opens = end and end[1] != tokenizer.eos_token and whole.startswith(end[1])
-    if not end or opens: raise TokenFault("missing-eos",
+    if not end or not end[1] and whole.startswith(end[2]): raise TokenFault("missing-eos",
         f"the chat template writes no end token after turn {i+1}, so the model would never learn to stop",
         "let it write {{ eos_token }} there; ftlab.template.ALPACA does")
     if _render(tokenizer, messages[:i+1])[:end.end()] != whole[:end.end()]: raise _unsafe(
         f"turn {i+1} is rendered differently once others follow it")
-    return i,between,len(taught),whole[stop:end.end()],end[1]
+    return i,between,len(taught),whole[stop:end.end()],end[1] or end[2]
 
 # %% ../nbs/05g_template.ipynb #b45ea371
 @functools.lru_cache(maxsize=4096)
