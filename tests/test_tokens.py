@@ -365,7 +365,7 @@ def test_an_answer_that_ends_twice():
 def test_a_thought_that_the_invitation_begins():
     "As DeepSeek R1's: asked, the model goes on from <think>, where no answer of the data ever stands"
     template = CHAT.replace("'<|im_start|>assistant\n'", "'<|im_start|>assistant\n<think>\n'")
-    with pytest.raises(TokenFault, match="asked for it: …ssistant..n<think>..n;"):
+    with pytest.raises(TokenFault, match="asked for it: …ssistant.*<think>.*; use"):
         encode({"messages": talk("a", "b")}, like(template))
     thinks = template.replace("+ m.content", "+ ('<think>\n\n</think>' if m.role == 'assistant' else '') + m.content")
     assert taught(encode({"messages": talk("a", "b")}, like(thinks)), like(thinks)) == "\n</think>b<|im_end|>"
