@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['ALPACA', 'TokenFault', 'end_token', 'find_answers']
 
-# %% ../nbs/05g_template.ipynb #cc19a794
-import functools, json, re
+# %% ../nbs/05g_template.ipynb #39ba1f9e
+import functools, re
 from dataclasses import dataclass
 from datetime import date
 
@@ -143,7 +143,7 @@ def _locate(tokenizer, messages, whole, frame):
         spans.append((len(before + between) - taught, stop, end))
     return spans
 
-# %% ../nbs/05g_template.ipynb #91a68212
+# %% ../nbs/05g_template.ipynb #a0ea67e3
 def end_token(
     tokenizer, # with a chat template
 )->str: # such as <|im_end|>: what must stop generation
@@ -152,11 +152,12 @@ def end_token(
 
 def _by_turn(tokenizer, messages, whole, last):
     "As `_locate`, where turns hold more than a content: calls of tools, and what tools answered"
-    end,spans = end_token(tokenizer),[]
+    end,spans,mine = end_token(tokenizer),[],[i for i,m in enumerate(messages) if m["role"] == "assistant"]
+    told = _render(tokenizer, [m if i in mine else m | {"content": mark["content"]}
+                               for i,(m,mark) in enumerate(zip(messages, _marks([""]*len(messages))))])
     for i,m in enumerate(messages):
-        said = m["content"].strip()
-        if not (said in whole or json.dumps(said, ensure_ascii=False)[1:-1] in whole): raise _left_out(i, m)
-    for i in [i for i,m in enumerate(messages) if m["role"] == "assistant"][-1 if last else 0:]:
+        if i not in mine and f"\ue000{i}\ue001" not in told: raise _left_out(i, m)
+    for i in mine[-1:] if last else mine:
         before,upto = _render(tokenizer, messages[:i], True),_render(tokenizer, messages[:i+1])
         said,calls = messages[i]["content"].strip(),messages[i].get("tool_calls") or ()
         at = upto.find(said, len(before))
@@ -168,11 +169,12 @@ def _by_turn(tokenizer, messages, whole, last):
         spans.append((len(before), stop, end))
     return spans
 
-# %% ../nbs/05g_template.ipynb #fd1f584c
+# %% ../nbs/05g_template.ipynb #4dc4c80d
 def _check(conversation):
     "Its messages; refuse what has no text, or nothing to learn"
     messages = conversation.get("messages") if isinstance(conversation, dict) else None
-    if not messages or not all(isinstance(m.get(k), str) for m in messages for k in ("role", "content")):
+    if not messages or not all(isinstance(m, dict) and isinstance(m.get(k), str)
+                               for m in messages for k in ("role", "content")):
         raise ValueError("a conversation is {'messages': [{'role', 'content'}, …]}, all text; "
                          "ftlab.data.load makes such of any file")
     if not any(m["role"] == "assistant" for m in messages): raise TokenFault("nothing-supervised",
@@ -182,10 +184,10 @@ def _check(conversation):
 def find_answers(
     conversation:dict,    # {"messages": [{"role", "content"}, …]}
     tokenizer,            # with a chat template
-    train_on:str="all",   # all: every assistant turn; last: only the last
+    last:bool=False,      # only the last answer; else all
 )->tuple[str,list]: # the rendered text, and (start, stop, end token) in characters of each turn to teach
     "What the model has to say, its end token included; TokenFault where that can't be told"
-    messages,last,bos = _check(conversation),train_on == "last",tokenizer.bos_token
+    messages,bos = _check(conversation),tokenizer.bos_token
     more = any(len(m) > 2 or m["role"] == "tool" for m in messages)
     frame = _framed(tokenizer, ("user", "assistant") if more else (m["role"] for m in messages), last)
     whole = _render(tokenizer, messages)

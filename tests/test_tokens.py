@@ -417,7 +417,8 @@ def test_a_tokenizer_that_can_not_do_it():
 
 def test_what_is_no_conversation(name="chatml"):
     tokenizer = _tokenizer(name)
-    for bad in ({}, {"messages": []}, {"messages": [{"role": "user"}]}, [], None, {"messages": [{"role": "user", "content": 3}]}):
+    for bad in ({}, {"messages": []}, {"messages": [{"role": "user"}]}, [], None, {"messages": [{"role": "user", "content": 3}]},
+                {"messages": ["hi"]}, {"messages": [{"role": "assistant", "content": None, "tool_calls": []}]}):
         with pytest.raises(ValueError, match="ftlab.data.load"): encode(bad, tokenizer)
     assert token_faults(talk("a"), tokenizer)[0][0] == "nothing-supervised"
     assert token_faults([{"role": "assistant", "content": "a"}], tokenizer)[0][0] == "unsafe-template"
@@ -488,6 +489,7 @@ def test_calls_are_taught_and_what_tools_answer_is_read():
 @pytest.mark.parametrize("template, why", [
     (CHAT, "turn 2 or its tool_calls are left out"),
     (CALLS.replace("in messages", "in messages if m.role != 'tool'"), "leaves out turn 3 .tool"),
+    (CALLS.replace("+ m.content", "+ (m.content if m.role != 'tool' else 'Is it noon?')"), "leaves out turn 3 .tool"),
     (CALLS.replace("+ m.content", "+ (m.content if m.role != 'tool' else raise_exception('no tools'))"), "no tools"),
     ("{{ messages | length }}" + CALLS, "turn 2 does not follow"),
     (CALLS.replace("'<call>'", "('<call>' if last else '<did>')").replace("{% for c", "{% set last = loop.last %}{% for c"),
