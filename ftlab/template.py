@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['ALPACA', 'TokenFault', 'end_token', 'find_answers']
 
-# %% ../nbs/05g_template.ipynb #cc19a794
-import functools, json, re
+# %% ../nbs/05g_template.ipynb #39ba1f9e
+import functools, re
 from dataclasses import dataclass
 from datetime import date
 
@@ -66,11 +66,12 @@ def _trim(text, left, right):
     if left: text = text.lstrip()
     return text.rstrip() if right else text
 
-# %% ../nbs/05g_template.ipynb #3fa7b2e0
+# %% ../nbs/05g_template.ipynb #9fd487d4
 def _enders(tokenizer):
-    "What ends an answer: blanks at most, then a token that the tokenizer never splits"
+    "What ends an answer: blanks at most, then a token never split; if eos follows at once, up to it"
     names = sorted((str(t) for t in tokenizer.added_tokens_decoder.values() if str(t).strip()), key=len)
-    return re.compile(rf"\s*({'|'.join(map(re.escape, reversed(names)))})")
+    one,eos = "|".join(map(re.escape, reversed(names))),re.escape(tokenizer.eos_token or "\0")
+    return re.compile(rf"\s*(?:(?:{one})*?({eos})|({one}))")
 
 def _answer(tokenizer, messages, i, whole, marked):
     "(message, words between invitation and content, how many are taught, words up to the end, end token)"
@@ -78,7 +79,7 @@ def _answer(tokenizer, messages, i, whole, marked):
     before = _render(tokenizer, messages[:i], True) if i else ""
     between = whole[len(before):start]
     if not (i and whole[:start].startswith(before)): raise _unsafe(
-        f"turn {i+1} does not follow the text in which the model is asked for it")
+        f"turn {i+1} does not follow the text in which the model is asked for it: …{ascii(before)[-20:-1]}")
     taught = between
     if between.strip() and before == _render(tokenizer, messages[:i]): taught = ""   # no invitation: a header
     if marked is not None:
@@ -86,13 +87,12 @@ def _answer(tokenizer, messages, i, whole, marked):
         if len(own) != 1: raise _unsafe(f"the template's generation markers leave out turn {i+1}")
         taught = whole[max(own[0], len(before)):start]
     end = _enders(tokenizer).match(whole, stop)
-    opens = end and end[1] != tokenizer.eos_token and whole.startswith(end[1])
-    if not end or opens: raise TokenFault("missing-eos",
+    if not end or not end[1] and whole.startswith(end[2]): raise TokenFault("missing-eos",
         f"the chat template writes no end token after turn {i+1}, so the model would never learn to stop",
         "let it write {{ eos_token }} there; ftlab.template.ALPACA does")
     if _render(tokenizer, messages[:i+1])[:end.end()] != whole[:end.end()]: raise _unsafe(
         f"turn {i+1} is rendered differently once others follow it")
-    return i,between,len(taught),whole[stop:end.end()],end[1]
+    return i,between,len(taught),whole[stop:end.end()],end[1] or end[2]
 
 # %% ../nbs/05g_template.ipynb #b45ea371
 @functools.lru_cache(maxsize=4096)
@@ -143,7 +143,7 @@ def _locate(tokenizer, messages, whole, frame):
         spans.append((len(before + between) - taught, stop, end))
     return spans
 
-# %% ../nbs/05g_template.ipynb #91a68212
+# %% ../nbs/05g_template.ipynb #a0ea67e3
 def end_token(
     tokenizer, # with a chat template
 )->str: # such as <|im_end|>: what must stop generation
@@ -152,11 +152,12 @@ def end_token(
 
 def _by_turn(tokenizer, messages, whole, last):
     "As `_locate`, where turns hold more than a content: calls of tools, and what tools answered"
-    end,spans = end_token(tokenizer),[]
+    end,spans,mine = end_token(tokenizer),[],[i for i,m in enumerate(messages) if m["role"] == "assistant"]
+    told = _render(tokenizer, [m if i in mine else m | {"content": mark["content"]}
+                               for i,(m,mark) in enumerate(zip(messages, _marks([""]*len(messages))))])
     for i,m in enumerate(messages):
-        said = m["content"].strip()
-        if not (said in whole or json.dumps(said, ensure_ascii=False)[1:-1] in whole): raise _left_out(i, m)
-    for i in [i for i,m in enumerate(messages) if m["role"] == "assistant"][-1 if last else 0:]:
+        if i not in mine and f"\ue000{i}\ue001" not in told: raise _left_out(i, m)
+    for i in mine[-1:] if last else mine:
         before,upto = _render(tokenizer, messages[:i], True),_render(tokenizer, messages[:i+1])
         said,calls = messages[i]["content"].strip(),messages[i].get("tool_calls") or ()
         at = upto.find(said, len(before))
@@ -168,11 +169,12 @@ def _by_turn(tokenizer, messages, whole, last):
         spans.append((len(before), stop, end))
     return spans
 
-# %% ../nbs/05g_template.ipynb #fd1f584c
+# %% ../nbs/05g_template.ipynb #4dc4c80d
 def _check(conversation):
     "Its messages; refuse what has no text, or nothing to learn"
     messages = conversation.get("messages") if isinstance(conversation, dict) else None
-    if not messages or not all(isinstance(m.get(k), str) for m in messages for k in ("role", "content")):
+    if not messages or not all(isinstance(m, dict) and isinstance(m.get(k), str)
+                               for m in messages for k in ("role", "content")):
         raise ValueError("a conversation is {'messages': [{'role', 'content'}, …]}, all text; "
                          "ftlab.data.load makes such of any file")
     if not any(m["role"] == "assistant" for m in messages): raise TokenFault("nothing-supervised",
@@ -182,10 +184,10 @@ def _check(conversation):
 def find_answers(
     conversation:dict,    # {"messages": [{"role", "content"}, …]}
     tokenizer,            # with a chat template
-    train_on:str="all",   # all: every assistant turn; last: only the last
+    last:bool=False,      # only the last answer; else all
 )->tuple[str,list]: # the rendered text, and (start, stop, end token) in characters of each turn to teach
     "What the model has to say, its end token included; TokenFault where that can't be told"
-    messages,last,bos = _check(conversation),train_on == "last",tokenizer.bos_token
+    messages,bos = _check(conversation),tokenizer.bos_token
     more = any(len(m) > 2 or m["role"] == "tool" for m in messages)
     frame = _framed(tokenizer, ("user", "assistant") if more else (m["role"] for m in messages), last)
     whole = _render(tokenizer, messages)

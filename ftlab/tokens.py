@@ -47,7 +47,7 @@ def _label(tokenizer, coding, spans):
         ends.append(last)
     return ids,labels,ends
 
-# %% ../nbs/06_tokens.ipynb #24bb100d
+# %% ../nbs/06_tokens.ipynb #a7519064
 def _try(f, *args):
     "What `f` returns, or the ValueError that it raises"
     try: return f(*args)
@@ -55,9 +55,10 @@ def _try(f, *args):
 
 def _coded(conversations, tokenizer, train_on):
     "(input_ids, labels, ends) of each conversation, or the ValueError that it deserves"
+    if train_on not in ("all", "last"): raise ValueError(f"train_on={train_on!r}: use 'all' or 'last'")
     if not tokenizer.is_fast: raise TokenFault("unsafe-template", "this tokenizer is a slow one and gives "
                                                "no offsets", "load its fast form with AutoTokenizer")
-    found = [_try(find_answers, c, tokenizer, train_on) for c in conversations]
+    found = [_try(find_answers, c, tokenizer, train_on == "last") for c in conversations]
     codings = iter(_codings(tokenizer, [f[0] for f in found if type(f) is tuple]))
     return [_try(_label, tokenizer, next(codings), f[1]) if type(f) is tuple else f for f in found]
 
@@ -75,7 +76,7 @@ def _too_long(ids, labels, ends, max_length):
         "raise max_length, or leave this conversation out"))
     return out
 
-# %% ../nbs/06_tokens.ipynb #8b80763c
+# %% ../nbs/06_tokens.ipynb #aea52dba
 _CUTS = "too-long", "answer-truncated"   # what `truncate=True` allows
 
 def encode_batch(
@@ -86,7 +87,6 @@ def encode_batch(
     train_on:str="all",       # all: every assistant turn; last: only the last
 )->list: # a row as from `encode` for each conversation, or the ValueError that says why not
     "Conversations as `encode` makes them, tokenised in one go"
-    if train_on not in ("all", "last"): raise ValueError(f"train_on={train_on!r}: use 'all' or 'last'")
     if max_length is not None and max_length < 1 or truncate and max_length is None: raise ValueError(
         f"max_length={max_length}{' with truncate' * truncate}: give at least 1 token")
     rows = []
@@ -109,14 +109,15 @@ def encode(
     if isinstance(row, ValueError): raise row
     return row
 
-# %% ../nbs/06_tokens.ipynb #6759c20d
+# %% ../nbs/06_tokens.ipynb #35d82690
 def token_faults(
     messages:list[dict],      # one conversation
     tokenizer,                # a fast tokenizer with a chat template
     max_length:int|None=None, # longest allowed, in tokens; None: no limit
+    train_on:str="all",       # all: every assistant turn; last: only the last
 )->list[tuple[str,str]]: # (code, what) of each fault; empty: `encode` takes it
     "Why a conversation can't be taught with this tokenizer"
-    try: got, = _coded([{"messages": messages}], tokenizer, "all")
+    try: got, = _coded([{"messages": messages}], tokenizer, train_on)
     except TokenFault as fault: got = fault
     if isinstance(got, ValueError) and not isinstance(got, TokenFault): raise got
     return [(f.code, f.what) for f in ([got] if isinstance(got, TokenFault) else _too_long(*got, max_length))]

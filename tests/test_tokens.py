@@ -351,6 +351,26 @@ def test_a_template_that_changes_earlier_turns_can_teach_the_last_one(template, 
     assert taught(encode({"messages": [*messages[:-4], *messages[-2:]]}, tokenizer), tokenizer) == last
 
 
+def test_an_answer_that_ends_twice():
+    "As Cohere's: its own mark, and eos right after it"
+    template = CHAT.replace("'<|im_end|>\n'", "'<|endoftext|><|im_end|>'")
+    tokenizer = like(template, "qwen2.5")
+    assert taught(encode({"messages": talk("a", "b", "c", "d")}, tokenizer), tokenizer) == \
+        "b<|endoftext|><|im_end|>d<|endoftext|><|im_end|>"
+    assert end_token(tokenizer) == "<|im_end|>"
+    apart = like(template.replace("<|endoftext|><|im_end|>", "<|im_end|>.<|endoftext|>"), "qwen2.5")
+    assert taught(encode({"messages": talk("a", "b")}, apart), apart) == "b<|im_end|>"
+
+
+def test_a_thought_that_the_invitation_begins():
+    "As DeepSeek R1's: asked, the model goes on from <think>, where no answer of the data ever stands"
+    template = CHAT.replace("'<|im_start|>assistant\n'", "'<|im_start|>assistant\n<think>\n'")
+    with pytest.raises(TokenFault, match="asked for it: …ssistant.*<think>.*; use"):
+        encode({"messages": talk("a", "b")}, like(template))
+    thinks = template.replace("+ m.content", "+ ('<think>\n\n</think>' if m.role == 'assistant' else '') + m.content")
+    assert taught(encode({"messages": talk("a", "b")}, like(thinks)), like(thinks)) == "\n</think>b<|im_end|>"
+
+
 @pytest.mark.parametrize("template, code, why", [
     ("{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}", "missing-eos", "no end token after turn 2"),
     (CHAT.replace("'<|im_end|>\n'", "'\n'"), "missing-eos", "no end token after turn 2"),
@@ -397,7 +417,8 @@ def test_a_tokenizer_that_can_not_do_it():
 
 def test_what_is_no_conversation(name="chatml"):
     tokenizer = _tokenizer(name)
-    for bad in ({}, {"messages": []}, {"messages": [{"role": "user"}]}, [], None, {"messages": [{"role": "user", "content": 3}]}):
+    for bad in ({}, {"messages": []}, {"messages": [{"role": "user"}]}, [], None, {"messages": [{"role": "user", "content": 3}]},
+                {"messages": ["hi"]}, {"messages": [{"role": "assistant", "content": None, "tool_calls": []}]}):
         with pytest.raises(ValueError, match="ftlab.data.load"): encode(bad, tokenizer)
     assert token_faults(talk("a"), tokenizer)[0][0] == "nothing-supervised"
     assert token_faults([{"role": "assistant", "content": "a"}], tokenizer)[0][0] == "unsafe-template"
@@ -468,6 +489,7 @@ def test_calls_are_taught_and_what_tools_answer_is_read():
 @pytest.mark.parametrize("template, why", [
     (CHAT, "turn 2 or its tool_calls are left out"),
     (CALLS.replace("in messages", "in messages if m.role != 'tool'"), "leaves out turn 3 .tool"),
+    (CALLS.replace("+ m.content", "+ (m.content if m.role != 'tool' else 'Is it noon?')"), "leaves out turn 3 .tool"),
     (CALLS.replace("+ m.content", "+ (m.content if m.role != 'tool' else raise_exception('no tools'))"), "no tools"),
     ("{{ messages | length }}" + CALLS, "turn 2 does not follow"),
     (CALLS.replace("'<call>'", "('<call>' if last else '<did>')").replace("{% for c", "{% set last = loop.last %}{% for c"),
