@@ -165,7 +165,7 @@ def test_every_number_is_the_reports():
 ])
 def test_the_verdict(r, headline, says, command):
     page = html_report(r)
-    assert f">{headline}</h1>" in page and says in page and ("--fix OUT</code>" in page) is command
+    assert f">{headline}</h1>" in page and says in page and ("--fix OUT</span></code>" in page) is command
     assert headline in repr(show_report(r)) and says in repr(show_report(r))
 
 
