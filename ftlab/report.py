@@ -129,7 +129,7 @@ def _facts(report)->dict:
         found = [(f"{_line(Path(str(f.file)).name, 40)}:{f.line}", _line(f.what, 150)) for f in found]
         k |= {"code": _line(k["code"], 40), "level": _line(k["level"], 10), "do": _line(k["do"], 200),
               "first": found[:few], "more": found[few:], "unseen": k["n"] - len(found)}
-    fix = f"ftlab data doctor {_line(shlex.quote(str(report.file)), 200)} --fix OUT"
+    fix = f"ftlab data doctor {_line(shlex.quote(str(report.file)), 200)}"
     return {"headline": headline, "lead": _line(lead, 600), "command": errors and report.records and fix,
             "file": _line(report.file, 200), "total": report.total, "records": report.records,
             "rejected": report.rejected, "kinds": kinds[:60], "unlisted": len(kinds[60:]),
