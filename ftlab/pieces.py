@@ -90,9 +90,11 @@ def _decode(text):
     except RecursionError: raise Bad("nested-too-deep", "brackets within brackets") from None
     except ValueError as e: raise Bad("bad-json", str(e)[:60]) from None
 
-# %% ../nbs/04d_pieces.ipynb #7bfcb3f2
-_STRING = rb'(?:[^"\\\n]++|\\[^\n])*+(?:"|\\?\n|(?P<cut>\\?\Z))'      # it ends with its line
-_TOKEN, _REST = re.compile(rb'"' + _STRING + rb'|[\[\]{},]'), re.compile(_STRING)
+# %% ../nbs/04d_pieces.ipynb #8442f87f
+_INNER = rb'[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+'         # of a string
+_END = rb'(?:"|\\?\n|(?P<cut>\\?\Z))'                  # it ends with its line, at the latest
+_TOKEN = re.compile(rb'"' + _INNER + _END + rb'|[\[\]{},]')
+_REST, _FLAT = re.compile(_INNER + _END), re.compile(rb'(?:[^"\[\]{}]++|"' + _INNER + rb'")*+')
 
 def _shallow(raw):
     depth = 0
@@ -109,7 +111,7 @@ def parse(
     if piece.raw.count(b"[") + piece.raw.count(b"{") > _DEEPEST: _shallow(piece.raw)
     return _decode(_utf8(piece.raw))
 
-# %% ../nbs/04d_pieces.ipynb #78856fe7
+# %% ../nbs/04d_pieces.ipynb #ee60ed9c
 def _split(chunks):
     "Cut JSON at its outermost commas and brackets: (bytes, mark); without a mark, more will come."
     stack, quoted, held = bytearray(), False, b""
@@ -118,23 +120,23 @@ def _split(chunks):
         if quoted:
             token = _REST.match(buf)
             at, held, quoted = token.end(), token["cut"] or b"", token["cut"] is not None
-        for token in _TOKEN.finditer(buf, at):
-            mark, here, after = token[0][:1], token.start(), token.end()
+        while token := _TOKEN.search(buf, _FLAT.match(buf, at).end() if len(stack) > 1 else at):
+            mark, here, at = token[0][:1], token.start(), token.end()
             if mark == b'"': held, quoted = token["cut"] or b"", token["cut"] is not None
             elif mark in b"[{":
                 if not stack:
                     yield buf[start:here], b"?"
-                    start = here if mark == b"{" else after
+                    start = here if mark == b"{" else at
                 stack += mark
             elif mark == b",":
                 if stack == b"[":
                     yield buf[start:here], mark
-                    start = after
+                    start = at
             elif (level := stack.rfind(b"[" if mark == b"]" else b"{")) >= 0:
                 if level == 0:
-                    if mark == b"}": here = after
+                    if mark == b"}": here = at
                     yield buf[start:here], b"?" if mark == b"}" else mark if len(stack) == 1 else b"!"
-                    start = after
+                    start = at
                 del stack[level:]
         yield buf[start:len(buf) - len(held)], b""
     yield held, b"?" if not stack else b"$" if stack == b"[" and not quoted else b"!"
@@ -255,7 +257,7 @@ def _row(line, obj):
     except (TypeError, ValueError) as e: return Piece(line, b"", Bad("not-a-record", str(e)))
     return Piece(line, raw, obj) if len(raw) <= _LIMIT else _long(line, raw[:_LIMIT], len(raw))
 
-# %% ../nbs/04d_pieces.ipynb #fc7fdbf4
+# %% ../nbs/04d_pieces.ipynb #bf09c944
 def _layout(head):
     "Which reader these first bytes ask for."
     one, two = ([line for x in head.split(b"\n") if (line := x.strip())] + [b"", b""])[:2]
@@ -267,6 +269,7 @@ def _layout(head):
 
 def _stream(f):
     magic = f.peek(4)[:4]
+    if magic == b"PK\x03\x04": raise ValueError("a zip archive or a spreadsheet; unpack it, save it as CSV")
     if magic[:2] == b"\x1f\x8b": f = gzip.open(f)
     elif magic == b"\x28\xb5\x2f\xfd":
         from pyarrow import CompressedInputStream

@@ -338,6 +338,12 @@ def test_nothing_there(tmp_path):
         list(pieces(None))
 
 
+def test_a_zip_is_named(tmp_path):
+    import zipfile
+    with zipfile.ZipFile(tmp_path / "a.xlsx", "w") as f: f.writestr("x", "y")
+    with pytest.raises(ValueError, match="a zip archive or a spreadsheet; unpack it"): list(pieces(tmp_path / "a.xlsx"))
+
+
 def test_hub(tmp_path, monkeypatch):
     monkeypatch.setenv("FTLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
