@@ -220,8 +220,8 @@ def test_short_texts_are_copies_only_when_equal_in_words():
 
 
 @pytest.mark.parametrize("one, two", [
-    (talk(f"{LONG} 17 apples", "17 apples it is"), talk(f"{LONG} 18 apples", "18 apples it is")),   # other numbers
-    (talk(f"{LONG} for anna", "dear anna"), talk(f"{LONG} for omar", "dear omar")),                 # another case
+    (talk(f"{LONG} 17 apples", "twice as many is 34"), talk(f"{LONG} 18 apples", "twice as many is 36")),   # numbers
+    (talk(f"{LONG} for anna", "dear anna it is on its way"), talk(f"{LONG} for omar", "dear omar it is on its way")),
     (talk(f"{LONG} good", "positive"), talk(f"{LONG} bad", "negative")),                            # another label
     (talk("may I see her file", LONG), talk("open my neighbour's mail", LONG)),                     # one refusal for all
     (talk(LONG, "yes"), talk(LONG, "no")),                                                          # a contradiction
@@ -245,10 +245,13 @@ def test_alike_and_no_copies(one, two):
 def test_copies(one, two): assert near_of([one, two])[0]["later"].tolist() == [1]
 
 
+INSTRUCTION = " ".join(vocabulary(random.Random(11), 200))
+
+
 def templated(rng, n):
-    "Reviews under one long instruction: a quarter of every record is its own"
+    "Reviews under one long instruction: each is similar to all others, and has words of its own"
     vocab = vocabulary(rng)
-    return [talk(f"{LONG} Review: {' '.join(rng.choices(vocab, k=18))}", rng.choice(["good", "bad"])) for _ in range(n)]
+    return [talk(f"{INSTRUCTION} Review: {' '.join(rng.choices(vocab, k=12))}", rng.choice(["good", "bad"])) for _ in range(n)]
 
 
 def test_a_shared_instruction_makes_no_copies():
@@ -256,20 +259,30 @@ def test_a_shared_instruction_makes_no_copies():
     twin = talk(talks[7][0]["content"].replace(" ", "  ", 3) + " really", talks[7][1]["content"])
     near, alike = near_of([*talks, twin])
     assert near["later"].tolist() == [400] and near["first"].tolist() == [7] and near["similarity"][0] > .9
-    system = [talk(*(m["content"][len(LONG):] if i == 0 else m["content"] for i, m in enumerate(t)), LONG) for t in talks]
+    assert alike["later"].tolist() == [*range(1, 400)] and alike["similarity"].min() >= .8
+    system = [talk(q["content"][len(INSTRUCTION):], a["content"], INSTRUCTION) for q, a in talks]
     assert not sum(map(len, near_of(system)))
 
 
 @pytest.mark.parametrize("n", [500, 2000])
 def test_no_quadratic_work_when_all_are_alike(n):
     read = Counter()
-    talks = [talk(f"{LONG} order {i} {LONG[:200]}", f"order {i} is on its way") for i in range(n)]
+    talks = templated(random.Random(12), n)
     def get(row):
         read[row] += 1
         return talks[row]
     near, alike = near_duplicates(fingerprints(talks), get)
     assert not len(near) and len(alike) == n - 1
     assert sum(read.values()) < 8 * n
+
+
+def test_a_copy_is_found_behind_what_is_only_alike():
+    copy = " ".join(w if i % 30 else "indeed" for i, w in enumerate(LONG.split()))
+    talks = [talk(f"{LONG} 18 apples", "so twice is 36"), talk(f"{copy} 17 apples", "so twice is 34"),
+             talk(f"{LONG} 17 apples", "so twice is 34")]
+    assert jaccard(whole(talks[0]), whole(talks[2])) > jaccard(whole(talks[1]), whole(talks[2])) >= .8
+    near, alike = near_of(talks)
+    assert near[["later", "first"]].tolist() == [(2, 1)] and not len(alike)
 
 
 def test_a_hundred_thousand_equal_records():
