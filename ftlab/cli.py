@@ -36,7 +36,7 @@ Model = A[str, Arg(metavar="MODEL", help="An embedded name, a folder, or a hub i
 Rank = A[int, Opt("-r", "--rank", help="Rank of the adapters.")]
 Target = A[str, Opt("--target", help="all-linear, or names: q_proj,v_proj.")]
 Weights = A[str, Opt("--weights", help="real, or random: from the configuration, nothing downloaded.")]
-DataFile = A[str, Arg(metavar="FILE", help="JSONL, a JSON array, CSV or Parquet, also .gz or .zst; - for standard input; or a hub id.")]
+DataFile = A[str, Arg(metavar="FILE", help="JSONL, a JSON array, CSV or Parquet, also packed; - for standard input; or a hub id.")]
 
 
 def _version(wanted: bool):
@@ -371,7 +371,7 @@ def _tokenizer(model, weights):
 @data_app.command("convert")
 def convert_file(file: DataFile,
                  to: A[str, Opt(help="messages, sharegpt, alpaca or prompt-completion.")],
-                 out: A[str, Opt("-o", "--out", metavar="FILE", help="File to write; its name says .jsonl, .json, .csv or .parquet.")],
+                 out: A[str, Opt("-o", "--out", metavar="FILE", help="File to write: .jsonl, .json, .csv or .parquet.")],
                  tools: A[bool, Opt("--tools", help="Keep tool calls and the turns of tools.")] = False):
     """Write a file's conversations in another format: all of them, or nothing.
 

@@ -15,7 +15,8 @@ from ftlab import __version__, cli
 from ftlab.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ["decide", "params", "memory", "data doctor", "data convert", "data show", "train", "eval", "merge", "export", "serve", "run"]
+COMMANDS = ["decide", "params", "memory", "data doctor", "data convert", "data show", "train", "eval", "merge", "export",
+            "serve", "run"]
 TINY = ["model=tiny", "weights=random", "dtype=float32", "max_length=512", "per_device_train_batch_size=2"]
 
 
@@ -397,7 +398,8 @@ def test_doctor_refuses(cmd, refuses, tmp_path):
 def test_convert(cmd, refuses, data, bad, tmp_path):
     code, out, _ = cmd("data", "convert", data, "--to", "sharegpt", "-o", tmp_path/"a.jsonl")
     assert (code, out) == (0, f"{tmp_path/'a.jsonl'} (8 records)\n")
-    assert json.loads((tmp_path/"a.jsonl").read_text().splitlines()[0])["conversations"][1] == {"from": "gpt", "value": "0 0 * * *"}
+    first = json.loads((tmp_path/"a.jsonl").read_text().splitlines()[0])
+    assert first["conversations"][1] == {"from": "gpt", "value": "0 0 * * *"}
     assert cmd("data", "convert", tmp_path/"a.jsonl", "--to", "prompt-completion", "-o", tmp_path/"b.csv")[0] == 0
     assert (tmp_path/"b.csv").read_text().splitlines()[:2] == ["prompt,completion", "at 0 o'clock,0 0 * * *"]
     refuses("data", "convert", data, "--to", "sharegpt", "-o", tmp_path/"a.jsonl", words="is already there")

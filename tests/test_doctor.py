@@ -30,6 +30,9 @@ def chat(*turns): return {"messages": [{"role": r, "content": c} for r, c in tur
 def raw(x): return x if isinstance(x, bytes) else json.dumps(x).encode()
 
 
+BOM = b"\xef\xbb\xbf"
+
+
 def lines(path, *rows):
     path.write_bytes(b"".join(raw(x) + b"\n" for x in rows))
     return path
@@ -41,19 +44,24 @@ TEXT = {code: [partial(f, random.Random(seed)) for seed in range(3) for f in (pl
         for code in planted.SEEN}
 
 
+WHAT = "A list of sixty words, with a number behind each of them."
+WHOLE = one("What is this? " + LONG, WHAT)
+
+
 def near(n):
     words = LONG.split()
     words[n] = "other"
-    return one("What is this? " + " ".join(words), "A list of sixty words, with a number behind each of them.")
+    return one("What is this? " + " ".join(words), WHAT)
 
 
 # what only the whole set shows: the file's lines, and the line that is named
 SET = {
-    "exact-duplicate": [([*HOURS, HOURS[3]], 25), ([*HOURS, chat(("user", "every day at 0"), ("assistant", "0 0 * * *"))], 25),
-                        ([HOURS[0], *HOURS], 2)],
-    "near-duplicate": [([one("What is this? " + LONG, "A list of sixty words, with a number behind each of them."), *HOURS, near(5)], 26), ([*HOURS, near(1), near(50)], 26),
+    "exact-duplicate": [([*HOURS, HOURS[3]], 25), ([HOURS[0], *HOURS], 2),
+                        ([*HOURS, chat(("user", "every day at 0"), ("assistant", "0 0 * * *"))], 25)],
+    "near-duplicate": [([WHOLE, *HOURS, near(5)], 26), ([*HOURS, near(1), near(50)], 26),
                        ([*HOURS, one("Every  day at 3!", "0 3 * * *")], 25)],
-    "conflicting-answers": [([*HOURS, one("every day at 3", "3 0 * * *")], 25), ([HOURS[3], one("every day at 3", "x"), *HOURS[4:]], 2),
+    "conflicting-answers": [([*HOURS, one("every day at 3", "3 0 * * *")], 25),
+                            ([HOURS[3], one("every day at 3", "x"), *HOURS[4:]], 2),
                             ([*HOURS, {"instruction": "every day at 5", "input": "", "output": "5"}], 25)],
     "label-imbalance": [([one(f"text {i} is {i * i}", "yes" if i % 20 else "no") for i in range(100)], 2),
                         ([one(f"text {i} is {i * i}", "spam" if i < 57 else "ham") for i in range(60)], 1),
@@ -71,11 +79,12 @@ SET = {
 }
 LEAKS = [([*HOURS, one("at noon", "0 12 * * *")], [one("at noon", "0 12 * * *")], 25),
          ([*HOURS], [one("Every day at 7 ", "0 7 * * *"), one("on sundays", "0 0 * * 0")], 8),
-         ([*HOURS, near(5)], [one("What is this? " + LONG, "A list of sixty words, with a number behind each of them.")], 25)]
+         ([*HOURS, near(5)], [WHOLE], 25)]
+TALK = chat(("user", "u" * 99), ("assistant", "v"), ("user", "w" * 199), ("assistant", "x"))
 TOKENS = {   # what a tokenizer says, with the byte tokenizer of random weights and at most 200 tokens
-    "too-long": [one("a" * 300, "b"), one("x", "y" * 300), chat(("user", "u" * 99), ("assistant", "v"), ("user", "w" * 99), ("assistant", "x"))],
-    "answer-truncated": [one("a" * 300, "b"), one("x", "y" * 300), chat(("user", "u"), ("assistant", "v"), ("user", "w" * 199), ("assistant", "x"))],
-    "nothing-supervised": [one("a" * 300, "b"), one("z" * 200, "b"), chat(("system", "s" * 250), ("user", "u"), ("assistant", "a"))],
+    "too-long": [one("a" * 300, "b"), one("x", "y" * 300), TALK],
+    "answer-truncated": [one("a" * 300, "b"), one("x", "y" * 300), TALK],
+    "nothing-supervised": [one("a" * 300, "b"), one("z" * 200, "b"), one("c" * 250, "d" * 9)],
 }
 TABLES = [b'prompt,completion\na,"b" c\n', b"prompt,completion\na\n", b'prompt;completion\na;b;c\n']   # line 2 is damaged-csv
 BY_HAND = {"damaged-csv", "double-bos", "missing-eos", "unsafe-template"}    # templates, not records: in test_tokens.py
@@ -202,7 +211,8 @@ def test_any_source(tmp_path, monkeypatch):
         assert found(doctor(source)) == want
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(path.read_bytes()))))
     assert found(doctor("-")) == want
-    done = subprocess.run([sys.executable, "-m", "ftlab.cli", "data", "doctor", "-", "--json"], input=path.read_bytes(), capture_output=True)
+    done = subprocess.run([sys.executable, "-m", "ftlab.cli", "data", "doctor", "-", "--json"], input=path.read_bytes(),
+                          capture_output=True)
     assert done.returncode == 1 and [f["line"] for f in json.loads(done.stdout)["findings"]] == [25]
 
 
@@ -256,7 +266,7 @@ def parts(out): return {p.name: p.read_bytes() for p in sorted(out.iterdir())}
 
 def check_parts(source, out):
     "in = clean + rejected, and the rejected are the original bytes"
-    pieces = [line.removeprefix(b"\xef\xbb\xbf") if i == 0 else line for i, line in enumerate(source.read_bytes().split(b"\n")) if line.strip()]
+    pieces = [line for line in source.read_bytes().removeprefix(BOM).split(b"\n") if line.strip()]
     clean_rows = (out/"clean.jsonl").read_bytes().splitlines()
     rejected = [json.loads(line) for line in (out/"rejected.jsonl").read_bytes().split(b"\n") if line]
     assert len(pieces) == len(clean_rows) + len(rejected)
@@ -265,8 +275,7 @@ def check_parts(source, out):
     report = json.loads((out/"report.json").read_text())
     assert (report["total"], report["records"], report["rejected"]) == (len(pieces), len(clean_rows), len(rejected))
     every = source.read_bytes().split(b"\n")
-    assert all(every[r["line"] - 1].strip(b" \t\r\n") == k.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n") or k == every[r["line"] - 1]
-               for r, k in zip(rejected, kept))
+    assert all(k.strip() == every[r["line"] - 1].strip() for r, k in zip(rejected, kept))
 
 
 def test_fix(tmp_path):
@@ -342,15 +351,18 @@ def test_clean_data_are_left_alone(tmp_path, form):
 
 def mutants(rng):
     seeds = [raw(x) for code in READ if code not in ("line-too-long", "nested-too-deep") for x in READ[code]]
-    seeds = [x for x in seeds if len(x) < 400] + [raw({"messages": r["messages"]}) for r in clean.records(300, 2)]
+    seeds = [x for x in seeds if len(x) < 400]
+    seeds += [raw({"messages": r["messages"]}) for r in clean.records(300, 2)]
     seeds += [raw(chat(*make())) for makes in TEXT.values() for make in makes[:2]]
-    bits = [b"null", b"\\u0000", b"\\ud800", b"\xff", b"\xef\xbb\xbf", b"[", b"]", b"{", b"}", b'"', b"\\", b"\r", b",", b"NaN",
-            b'"role": "user",', b"\0", b"\xe2\x80\xa8", b"<s>", b"```", b"&nbsp;", b"4111 1111 1111 1111", b"@x.org", b"\xc3\x83\xc2\xa9"]
+    bits = [b"null", b"\\u0000", b"\\ud800", b"\xff", BOM, b"[", b"]", b"{", b"}", b'"', b"\\", b"\r", b",", b"NaN", b"\0",
+            b'"role": "user",', b"\xe2\x80\xa8", b"<s>", b"```", b"&nbsp;", b"4111 1111 1111 1111", b"@x.org",
+            b"\xc3\x83\xc2\xa9"]
     while True:
         text = rng.choice(seeds).replace(b"\n", b" ")
         for _ in range(rng.randrange(1, 4)):
             i, j = sorted(rng.randrange(len(text) + 1) for _ in range(2))
-            text = rng.choice([text[:i] + text[j:], text[:i] + text[i:j] * 2 + text[j:], text[:j], text[:i] + rng.choice(bits) + text[i:],
+            text = rng.choice([text[:i] + text[j:], text[:i] + text[i:j] * 2 + text[j:], text[:j],
+                               text[:i] + rng.choice(bits) + text[i:],
                                text[:i] + bytes([rng.randrange(256)]) + text[i + 1:]]).replace(b"\n", b" ")
         yield text
 
@@ -370,7 +382,8 @@ def test_100_000_mutated_records(tmp_path):
 
 
 def test_settings_are_strict():
-    assert Settings().level("exact-duplicate") == "warning" and Settings(drop=("exact-duplicate",)).level("exact-duplicate") == "error"
+    strict = Settings(drop=("exact-duplicate",))
+    assert [s.level("exact-duplicate") for s in (Settings(), strict)] == ["warning", "error"]
     with pytest.raises(TypeError):
         doctor([one()], alow=("secret",))
 
