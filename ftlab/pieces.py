@@ -185,7 +185,7 @@ def _lines(chunks):
             yield Piece(n, line) if size <= _LIMIT else _long(n, line[:_LIMIT], size)
         lost, rest = lost + len(rest[_LIMIT:]), rest[:_LIMIT]
 
-# %% ../nbs/04d_pieces.ipynb #98c306b0
+# %% ../nbs/04d_pieces.ipynb #615e2d36
 DIALECTS = {   # name: the keys that tell it
     "messages": ("messages",),
     "sharegpt": ("conversations",),
@@ -202,7 +202,9 @@ def _header(line):
             return delimiter, names
 
 def _cell(name, text):
-    if name in ("messages", "conversations"): return _decode(text) if text.strip() else None
+    if name in ("messages", "conversations"):
+        try: return _decode(text) if text.strip() else None
+        except Bad as bad: raise Bad(bad.code, f"{name} should be JSON: {bad.what}") from None
     if name not in ("label", "weight"): return text
     return {"true": True, "false": False, "": None, "1": 1}.get(text.lower(), text)
 
