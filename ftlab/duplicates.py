@@ -265,17 +265,17 @@ class Overlap:
 
 # %% ../nbs/05d_duplicates.ipynb #85b5f8a6
 def _shared(overlap, share):
-    "(test row, training row, share of the question's runs) where one training record holds enough."
+    "(training row, test row, share of the question's runs) where one training record holds enough."
     owned = np.bincount(overlap.owners[:, 0], minlength=len(overlap.seen))
     rare = (overlap.seen <= overlap.common) & (owned <= 2)   # three questions share it: it is none's own
     owners, hits = (x[rare[x[:, 0]]] for x in (overlap.owners, overlap.hits))
     total, holds, best = Counter(owners[:, 1].tolist()), {}, {}
     for gram, row in hits.tolist(): holds.setdefault(gram, []).append(row)
-    both = Counter((test, row) for gram, test in owners.tolist() for row in holds.get(gram, ()))
-    for (test, row), n in sorted(both.items()):
+    both = Counter((row, test) for gram, test in owners.tolist() for row in holds.get(gram, ()))
+    for (row, test), n in sorted(both.items()):
         enough = total[test] > overlap.least - overlap.n and n >= share * total[test]
-        if enough and n > best.get(test, (0, 0))[0]: best[test] = n, row
-    return [(test, row, n / total[test]) for test, (n, row) in best.items()]
+        if enough and n / total[test] > best.get(row, (0, 0))[1]: best[row] = test, n / total[test]
+    return [(row, *found) for row, found in best.items()]
 
 # %% ../nbs/05d_duplicates.ipynb #438f399a
 class Leak(NamedTuple):
@@ -285,16 +285,18 @@ class Leak(NamedTuple):
     how:str           # "same question", "near duplicate", "shared n-grams"
 
 def _suspects(train, test, threshold, overlap):
-    order = np.argsort(train["asked"], kind="stable")
-    keys = train["asked"][order]
-    at = np.searchsorted(keys, test["asked"])
-    for step in range(4 if len(train) else 0):
-        where = np.minimum(at + step, len(keys) - 1)
-        for row in np.flatnonzero(keys[where] == test["asked"]).tolist():
-            yield row, int(order[where[row]]), "same question", 1.
+    "(training row, test row, how, similarity), the surest first."
+    for key in "question", "asked":
+        order = np.argsort(test[key], kind="stable")
+        keys = test[key][order]
+        at = np.searchsorted(keys, train[key])
+        for step in range(4 if len(test) else 0):
+            where = np.minimum(at + step, len(keys) - 1)
+            for row in np.flatnonzero(keys[where] == train[key]).tolist():
+                yield row, int(order[where[row]]), "same question", 1.
     a, b = (np.flatnonzero(x["size"] >= _SHORT) for x in (train, test))
-    for row, other in _candidates(train[a], test[b], threshold).tolist():
-        yield int(b[row]), int(a[other]), "near duplicate", None
+    for row, other in _candidates(test[b], train[a], threshold).tolist():
+        yield int(a[row]), int(b[other]), "near duplicate", None
     for row, other, share in _shared(overlap, .8) if overlap else ():
         yield row, other, "shared n-grams", share
 
@@ -306,12 +308,12 @@ def leaks(
     get_test,            # get_test(index): those of a test record
     overlap:Overlap|None=None, # of the test set, with all hits added; None: no search by n-grams
     threshold:float=.8,  # similarity from which two are near duplicates
-)->list[Leak]:           # one for each test record that the training set gives away
-    "Test records that were seen in training."
+)->list[Leak]:           # one for each training record that gives a test record away
+    "Training records to take out, so that the test set measures more than memory."
     found, common = {}, None
     for row, other, how, similarity in _suspects(train, test, threshold, overlap):
         if row in found: continue
-        a, b = _text(get_test(row)), _text(get_train(other))
+        a, b = _text(get_test(other)), _text(get_train(row))
         if how == "same question":
             if a.system and b.system and a.system != b.system and a.answer != b.answer: continue
         elif how == "near duplicate":
@@ -319,5 +321,5 @@ def leaks(
             kind, similarity = _verdict(a, b, threshold, common)
             if kind != "near": continue
         elif _differs(a, b): continue
-        found[row] = Leak(row, other, similarity, how)
+        found[row] = Leak(other, row, similarity, how)
     return [found[row] for row in sorted(found)]

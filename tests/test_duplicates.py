@@ -328,6 +328,23 @@ def test_each_way_to_leak(train, how):
     assert [(leak.test, leak.train, leak.how) for leak in found] == ([(1, 1, how)] if how else [])
 
 
+def test_every_training_record_that_leaks_is_named():
+    "so that what is left when they are taken out leaks no more"
+    rng = random.Random(13)
+    vocab = vocabulary(rng)
+    test = [talk(" ".join(rng.choices(vocab, k=30)), " ".join(rng.choices(vocab, k=40))) for _ in range(12)]
+    ways = [lambda q, a: talk(q.upper(), "other"), lambda q, a: talk(f"now {q}", a), lambda q, a: talk("so", f"{a} {q} {LONG}")]
+    train = [way(*(m["content"] for m in t)) for t in test for way in ways * 2] + [talk("x", "y")] * 9
+    for i, t in enumerate(train[:72]): t[-1]["content"] += f" {vocab[i]}"     # no two are the same
+    order = rng.sample(range(len(train)), len(train))
+    train, own = [train[i] for i in order], [i // 6 if i < 72 else None for i in order]
+    found = leaks_of(train, test)
+    assert {leak.train: leak.test for leak in found} == {row: t for row, t in enumerate(own) if t is not None}
+    assert {leak.how for leak in found} == {"same question", "near duplicate", "shared n-grams"}
+    gone = {leak.train for leak in found}
+    assert leaks_of([t for row, t in enumerate(train) if row not in gone], test) == []
+
+
 def test_what_clears_a_suspect():
     sold = "the shop sold {} boxes of green tea on monday and twice as many on the day after how many in all"
     assert not leaks_of([talk(sold.format(12), "36")], [talk(sold.format(15), "45")])
