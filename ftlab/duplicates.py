@@ -44,8 +44,8 @@ def jaccard(
     both = len(a & b)
     return both / (len(a) + len(b) - both) if a or b else 0.
 
-# %% ../nbs/05d_duplicates.ipynb #843839e9
-_SHORT, _LEAST = 27, 9   # shingles: below, answers have to be equal; below, the whole text
+# %% ../nbs/05d_duplicates.ipynb #940193ba
+_SHORT, _LEAST = 37, 9   # shingles: below, no word may be exchanged; below, all have to be equal
 
 # %% ../nbs/05d_duplicates.ipynb #f4c1ce7d
 _COLUMNS = 128   # minima in a sketch
@@ -181,26 +181,33 @@ def _boilerplate(get, prints, least=20, sample=2000, most=500_000):
 # %% ../nbs/05d_duplicates.ipynb #18d8fc98
 NEAR = np.dtype([("later", "<i8"), ("first", "<i8"), ("similarity", "<f8")])
 
+def _digits(words): return {w for w in words if w[0].isdigit()}
+
 def _differs(a, b):
     "Does a ask for something that b does not know of, and answer accordingly?"
-    known = {*b.question, *b.answer}
-    asked = {w for w in a.question if w[0].isdigit()} | set(a.question) & set(a.answer)
-    return a.answer != b.answer and not asked <= known
+    asked = _digits(a.question) | set(a.question) & set(a.answer)
+    return a.answer != b.answer and not asked <= {*b.question, *b.answer}
 
 def _own(a, b, common):
     "The share that is found in the other of what the poorer text has beside boilerplate."
     a, b = a.shingles - common, b.shingles - common
     return len(a & b) / max(1, min(len(a), len(b)))
 
+def _copied(a, b):
+    "Is each side, question and answer, a copy of the other's?"
+    x, y = {*a.question}, {*b.question}
+    if min(len(a.shingles), len(b.shingles)) < _SHORT:
+        return a.answer == b.answer and (x <= y or y <= x)
+    p, q = _digits(a.question + a.answer), _digits(b.question + b.answer)
+    if a.answer != b.answer and (p - q and q - p or jaccard({*a.answer}, {*b.answer}) < .5): return False
+    return (a.question == b.question or jaccard(x, y) >= .5) and not (_differs(a, b) and _differs(b, a))
+
 def _verdict(a, b, threshold, common):
     "(near or alike or None, similarity) of two texts."
     similarity = jaccard(a.shingles, b.shingles)
     if similarity < threshold: return None, similarity
-    short = min(len(a.shingles), len(b.shingles)) < _SHORT
-    asked = a.question == b.question or jaccard({*a.question}, {*b.question}) >= .5
-    answered = a.answer == b.answer or not short and jaccard({*a.answer}, {*b.answer}) >= .5
-    other = _differs(a, b) and _differs(b, a) or _own(a, b, common) < threshold
-    return "near" if asked and answered and not other else "alike", similarity
+    near = _copied(a, b) and _own(a, b, common) >= threshold
+    return "near" if near else "alike", similarity
 
 # %% ../nbs/05d_duplicates.ipynb #bbd53647
 def near_duplicates(
@@ -273,7 +280,8 @@ def _shared(overlap, share):
     for gram, row in hits.tolist(): holds.setdefault(gram, []).append(row)
     both = Counter((row, test) for gram, test in owners.tolist() for row in holds.get(gram, ()))
     for (row, test), n in sorted(both.items()):
-        enough = total[test] > overlap.least - overlap.n and n >= share * total[test]
+        enough = n >= total[test] * (share if total[test] >= _SHORT else 1)
+        enough &= total[test] > overlap.least - overlap.n
         if enough and n / total[test] > best.get(row, (0, 0))[1]: best[row] = test, n / total[test]
     return [(row, *found) for row, found in best.items()]
 

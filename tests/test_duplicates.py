@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import clean
 from ftlab.duplicates import (
     PRINT, Overlap, conflicts, exact_duplicates, fingerprints, jaccard, leaks, near_duplicates, shingles, words)
 
@@ -176,7 +177,7 @@ def test_thousands_of_planted_pairs():
           f"sketches: {len(guess & real)} and {len(guess - real)}")
 
 
-@pytest.mark.parametrize("small, large, threshold", [(28, 35, .8), (80, 100, .8), (243, 300, .81), (81, 90, .9)])
+@pytest.mark.parametrize("small, large, threshold", [(40, 50, .8), (80, 100, .8), (243, 300, .81), (81, 90, .9)])
 def test_exactly_at_the_threshold(small, large, threshold):
     "One text is the other and more, and no rounding may lose it"
     text = [f"w{i}" for i in range(large + 2)]
@@ -227,6 +228,10 @@ def test_short_texts_are_copies_only_when_equal_in_words():
     (talk(LONG, "yes"), talk(LONG, "no")),                                                          # a contradiction
     (talk("run the big backup of all the machines every week on", "0 5 * * 1"),
      talk("run the big backup of all the machines every week on", "0 5 * * 2")),                    # short, another answer
+    (talk("may I use the red door on the way to the market", " ".join(LONG.split()[:24])),
+     talk("may I use the red door on the way to the station", " ".join(LONG.split()[:24]))),        # short, another word
+    (talk(f"{LONG} how long", "I would say that it takes you 29 minutes on foot"),
+     talk(f"{LONG} how long now", "I would say that it takes you 37 minutes on foot")),             # numbers in the answer
 ])
 def test_alike_and_no_copies(one, two):
     assert jaccard(whole(one), whole(two)) >= .8
@@ -309,6 +314,15 @@ def test_the_course_s_own_sets_are_clean(name):
     prints = fingerprints(talks)
     warned = {*exact_duplicates(prints)[:, 0].tolist(), *near_of(talks)[0]["later"].tolist()}
     assert len(warned) < .01 * len(talks)
+
+
+@pytest.mark.parametrize("n, seed", [(600, 1), (3000, 2)])
+def test_clean_records_of_many_kinds(n, seed):
+    "Templates with words filled in: hardly a copy among them, and a split of them leaks what is asked twice and no more"
+    talks = [r["messages"] for r in clean.records(n, seed)]
+    assert len(exact_duplicates(fingerprints(talks))) == 0 and len(near_of(talks)[0]) <= .002 * n
+    found = leaks_of(talks[n // 5:], talks[:n // 5])
+    assert sum(leak.how != "same question" for leak in found) <= .001 * n
 
 
 # ---- leaks
