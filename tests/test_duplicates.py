@@ -369,6 +369,12 @@ def test_what_clears_a_suspect():
     assert leaks_of(documents[:1], [talk("summarise the document", "about tea")])
 
 
+def test_the_same_document_is_found_among_many_under_one_question():
+    documents = [talk("Summarise the document.", f"about {x}", f"The document: {x}") for x in LONG.split()[:12]]
+    found = leaks_of([talk("Summarise the document.", "another summary", documents[9][0]["content"])], documents)
+    assert [(leak.train, leak.test) for leak in found] == [(0, 9)]
+
+
 def test_a_shared_instruction_is_no_leak():
     talks = templated(random.Random(7), 500)
     assert leaks_of(talks[:400], talks[400:]) == []
