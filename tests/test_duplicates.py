@@ -364,6 +364,8 @@ def test_what_clears_a_suspect():
     assert not leaks_of([talk(sold.format(12), "36")], [talk(sold.format(15), "45")])
     assert leaks_of([talk(sold.format(12), "36")], [talk(sold.format(12), "36")])
     assert leaks_of([talk(sold.format(12) + " tell me", "36")], [talk(sold.format(12), "45")])
+    assert not leaks_of([talk(f"{LONG} 12 boxes", "36")], [talk(f"{LONG} 15 boxes", "45")])
+    assert leaks_of([talk(f"{LONG} 12 boxes and more", "36")], [talk(f"{LONG} 12 boxes", "45")])[0].how == "shared n-grams"
     documents = [talk("Summarise the document.", f"about {x}", f"The document: {x}") for x in ("tea", "coffee")]
     assert not leaks_of(documents[:1], documents[1:])
     assert leaks_of(documents[:1], [talk("summarise the document", "about tea")])
