@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import clean
 from ftlab.duplicates import (
     PRINT, Overlap, conflicts, exact_duplicates, fingerprints, jaccard, leaks, near_duplicates, shingles, words)
 
@@ -176,7 +177,7 @@ def test_thousands_of_planted_pairs():
           f"sketches: {len(guess & real)} and {len(guess - real)}")
 
 
-@pytest.mark.parametrize("small, large, threshold", [(28, 35, .8), (80, 100, .8), (243, 300, .81), (81, 90, .9)])
+@pytest.mark.parametrize("small, large, threshold", [(40, 50, .8), (80, 100, .8), (243, 300, .81), (81, 90, .9)])
 def test_exactly_at_the_threshold(small, large, threshold):
     "One text is the other and more, and no rounding may lose it"
     text = [f"w{i}" for i in range(large + 2)]
@@ -227,6 +228,10 @@ def test_short_texts_are_copies_only_when_equal_in_words():
     (talk(LONG, "yes"), talk(LONG, "no")),                                                          # a contradiction
     (talk("run the big backup of all the machines every week on", "0 5 * * 1"),
      talk("run the big backup of all the machines every week on", "0 5 * * 2")),                    # short, another answer
+    (talk("may I use the red door on the way to the market", " ".join(LONG.split()[:24])),
+     talk("may I use the red door on the way to the station", " ".join(LONG.split()[:24]))),        # short, another word
+    (talk(f"{LONG} how long", "I would say that it takes you 29 minutes on foot"),
+     talk(f"{LONG} how long now", "I would say that it takes you 37 minutes on foot")),             # numbers in the answer
 ])
 def test_alike_and_no_copies(one, two):
     assert jaccard(whole(one), whole(two)) >= .8
@@ -311,6 +316,15 @@ def test_the_course_s_own_sets_are_clean(name):
     assert len(warned) < .01 * len(talks)
 
 
+@pytest.mark.parametrize("n, seed", [(600, 1), (3000, 2)])
+def test_clean_records_of_many_kinds(n, seed):
+    "Templates with words filled in: hardly a copy among them, and a split of them leaks what is asked twice and no more"
+    talks = [r["messages"] for r in clean.records(n, seed)]
+    assert len(exact_duplicates(fingerprints(talks))) == 0 and len(near_of(talks)[0]) <= .002 * n
+    found = leaks_of(talks[n // 5:], talks[:n // 5])
+    assert sum(leak.how != "same question" for leak in found) <= .001 * n
+
+
 # ---- leaks
 
 QUESTION = " ".join(vocabulary(random.Random(6), 40))
@@ -328,14 +342,39 @@ def test_each_way_to_leak(train, how):
     assert [(leak.test, leak.train, leak.how) for leak in found] == ([(1, 1, how)] if how else [])
 
 
+def test_every_training_record_that_leaks_is_named():
+    "so that what is left when they are taken out leaks no more"
+    rng = random.Random(13)
+    vocab = vocabulary(rng)
+    test = [talk(" ".join(rng.choices(vocab, k=30)), " ".join(rng.choices(vocab, k=40))) for _ in range(12)]
+    ways = [lambda q, a: talk(q.upper(), "other"), lambda q, a: talk(f"now {q}", a), lambda q, a: talk("so", f"{a} {q} {LONG}")]
+    train = [way(*(m["content"] for m in t)) for t in test for way in ways * 2] + [talk("x", "y")] * 9
+    for i, t in enumerate(train[:72]): t[-1]["content"] += f" {vocab[i]}"     # no two are the same
+    order = rng.sample(range(len(train)), len(train))
+    train, own = [train[i] for i in order], [i // 6 if i < 72 else None for i in order]
+    found = leaks_of(train, test)
+    assert {leak.train: leak.test for leak in found} == {row: t for row, t in enumerate(own) if t is not None}
+    assert {leak.how for leak in found} == {"same question", "near duplicate", "shared n-grams"}
+    gone = {leak.train for leak in found}
+    assert leaks_of([t for row, t in enumerate(train) if row not in gone], test) == []
+
+
 def test_what_clears_a_suspect():
     sold = "the shop sold {} boxes of green tea on monday and twice as many on the day after how many in all"
     assert not leaks_of([talk(sold.format(12), "36")], [talk(sold.format(15), "45")])
     assert leaks_of([talk(sold.format(12), "36")], [talk(sold.format(12), "36")])
     assert leaks_of([talk(sold.format(12) + " tell me", "36")], [talk(sold.format(12), "45")])
+    assert not leaks_of([talk(f"{LONG} 12 boxes", "36")], [talk(f"{LONG} 15 boxes", "45")])
+    assert leaks_of([talk(f"{LONG} 12 boxes and more", "36")], [talk(f"{LONG} 12 boxes", "45")])[0].how == "shared n-grams"
     documents = [talk("Summarise the document.", f"about {x}", f"The document: {x}") for x in ("tea", "coffee")]
     assert not leaks_of(documents[:1], documents[1:])
     assert leaks_of(documents[:1], [talk("summarise the document", "about tea")])
+
+
+def test_the_same_document_is_found_among_many_under_one_question():
+    documents = [talk("Summarise the document.", f"about {x}", f"The document: {x}") for x in LONG.split()[:12]]
+    found = leaks_of([talk("Summarise the document.", "another summary", documents[9][0]["content"])], documents)
+    assert [(leak.train, leak.test) for leak in found] == [(0, 9)]
 
 
 def test_a_shared_instruction_is_no_leak():
