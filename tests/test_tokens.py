@@ -252,6 +252,22 @@ def test_equal_to_what_transformers_makes_of_generation_markers(name, kind):
             assert [int(l != IGNORE_INDEX) for l in row["labels"]] == theirs["assistant_masks"]
 
 
+def test_markers_say_where_an_answer_begins_but_never_before_the_invitation_ends():
+    blank = ("{% for m in messages %}{% if m.role == 'user' %}{{ '[INST] ' + m.content + ' [/INST]' }}{% else %}"
+             "{{ ' ' }}{% generation %}{{ m.content + eos_token }}{% endgeneration %}{% endif %}{% endfor %}")
+    messages, tokenizer = talk("a", "🙂", "c", "🙂"), like(blank, "llama-2")
+    theirs = tokenizer.apply_chat_template(messages, return_dict=True, return_assistant_tokens_mask=True)
+    row = encode({"messages": messages}, tokenizer)
+    assert [int(label != IGNORE_INDEX) for label in row["labels"]] == theirs["assistant_masks"]
+    assert taught(row, tokenizer) == "🙂</s>🙂</s>"
+    unmarked = like(blank.replace("{% generation %}", "").replace("{% endgeneration %}", ""), "llama-2")
+    assert taught(encode({"messages": messages}, unmarked), unmarked) == " 🙂</s> 🙂</s>"
+    header = ("{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ '<|im_start|>assistant\n' + m.content"
+              " + '<|im_end|>' }}{% endgeneration %}{% else %}{{ '<|im_start|>user\n' + m.content + '<|im_end|>' }}"
+              "{% endif %}{{ '\n' }}{% endfor %}" + CHATML_INVITE)
+    assert taught(encode({"messages": messages}, like(header)), like(header)) == "🙂<|im_end|>🙂<|im_end|>"
+
+
 @pytest.mark.parametrize("name", ["mistral", "gemma"])
 def test_a_system_prompt_that_the_template_refuses(name):
     with pytest.raises(TokenFault, match="System role not supported") as e:
