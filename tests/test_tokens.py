@@ -255,17 +255,17 @@ def test_equal_to_what_transformers_makes_of_generation_markers(name, kind):
 def test_markers_say_where_an_answer_begins_but_never_before_the_invitation_ends():
     blank = ("{% for m in messages %}{% if m.role == 'user' %}{{ '[INST] ' + m.content + ' [/INST]' }}{% else %}"
              "{{ ' ' }}{% generation %}{{ m.content + eos_token }}{% endgeneration %}{% endif %}{% endfor %}")
-    messages, tokenizer = talk("a", "🙂", "c", "🙂"), like(blank, "llama-2")
+    messages, tokenizer = talk("a", "ж", "c", "ж"), like(blank, "llama-2")
     theirs = tokenizer.apply_chat_template(messages, return_dict=True, return_assistant_tokens_mask=True)
     row = encode({"messages": messages}, tokenizer)
     assert [int(label != IGNORE_INDEX) for label in row["labels"]] == theirs["assistant_masks"]
-    assert taught(row, tokenizer) == "🙂</s>🙂</s>"
+    assert taught(row, tokenizer) == "ж</s>ж</s>"
     unmarked = like(blank.replace("{% generation %}", "").replace("{% endgeneration %}", ""), "llama-2")
-    assert taught(encode({"messages": messages}, unmarked), unmarked) == " 🙂</s> 🙂</s>"
+    assert taught(encode({"messages": messages}, unmarked), unmarked) == " ж</s> ж</s>"
     header = ("{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ '<|im_start|>assistant\n' + m.content"
               " + '<|im_end|>' }}{% endgeneration %}{% else %}{{ '<|im_start|>user\n' + m.content + '<|im_end|>' }}"
               "{% endif %}{{ '\n' }}{% endfor %}" + CHATML_INVITE)
-    assert taught(encode({"messages": messages}, like(header)), like(header)) == "🙂<|im_end|>🙂<|im_end|>"
+    assert taught(encode({"messages": messages}, like(header)), like(header)) == "ж<|im_end|>ж<|im_end|>"
 
 
 @pytest.mark.parametrize("name", ["mistral", "gemma"])
@@ -376,6 +376,15 @@ def test_an_answer_that_ends_twice():
     assert end_token(tokenizer) == "<|im_end|>"
     apart = like(template.replace("<|endoftext|><|im_end|>", "<|im_end|>.<|endoftext|>"), "qwen2.5")
     assert taught(encode({"messages": talk("a", "b")}, apart), apart) == "b<|im_end|>"
+
+
+def test_answers_that_end_in_different_tokens():
+    template = CHAT.replace("'<|im_end|>\n'", "('<|endoftext|>' if loop.index0 < 2 else '<|im_end|>') + '\n'")
+    messages = talk("a", "b", "c", "d")
+    with pytest.raises(TokenFault, match="turn 2 in <.endoftext.>, turn 4 in <.im_end.>") as e:
+        encode({"messages": messages}, like(template, "qwen2.5"))
+    assert e.value.code == "unsafe-template"
+    assert taught(encode({"messages": messages}, like(template, "qwen2.5"), train_on="last"), like(template)) == "d<|im_end|>"
 
 
 def test_a_thought_that_the_invitation_begins():
