@@ -238,6 +238,19 @@ def test_exactly_the_answers_are_taught(name, kind, said):
     assert end_token(tokenizer) == end
 
 
+@pytest.mark.parametrize("name", ["chatml", "llama-2", "gemma", "zephyr", "alpaca"])
+@pytest.mark.parametrize("kind, said", [("crossing", "multi"), ("metaspace", "multi"), ("sentencepiece", "multi"),
+                                        ("byte-level", "blanks")])
+def test_a_token_across_the_border_is_taught(name, kind, said):
+    if kind == "byte-level" and name in ("llama-2", "gemma"): return      # both trim
+    tokenizer, messages = _tokenizer(name, kind), TALKS[said]
+    _, runs = expected(name, tokenizer, messages)
+    answers = [text for text, taught in ORACLE[name](messages) if taught]
+    assert any(run != answer and run.endswith(answer) for run, answer in zip(runs, answers))   # else nothing is shown here
+    row = encode({"messages": messages}, tokenizer)
+    assert row == expected(name, tokenizer, messages)[0]
+
+
 @ALL
 @EACH
 def test_equal_to_what_transformers_makes_of_generation_markers(name, kind):
