@@ -391,6 +391,18 @@ def test_an_answer_that_ends_twice():
     assert taught(encode({"messages": talk("a", "b")}, apart), apart) == "b<|im_end|>"
 
 
+def test_contents_that_change_the_rendering():
+    "Questions may be rewritten, as the model will see them so; an answer that looks different as the last may not"
+    asks = CHAT.replace("m.content", "(m.content | upper if '?' in m.content and m.role == 'user' else m.content)")
+    asks = asks.replace("m.role + '\n' + ", "m.role + '\n' + ('<think>' if loop.last and '!' in m.content else '') + ")
+    row = encode({"messages": talk("a?", "b", "c", "d")}, like(asks))
+    assert taught(row, like(asks)) == "b<|im_end|>d<|im_end|>" and "A?" in like(asks).decode(row["input_ids"])
+    with pytest.raises(TokenFault, match="turn 2 is changed, moved or rendered differently"):
+        encode({"messages": talk("a?", "b!", "c", "d")}, like(asks))
+    last = encode({"messages": talk("a?", "b!", "c", "d")}, like(asks), train_on="last")
+    assert taught(last, like(asks)) == "d<|im_end|>"
+
+
 def test_answers_that_end_in_different_tokens():
     template = CHAT.replace("'<|im_end|>\n'", "('<|endoftext|>' if loop.index0 < 2 else '<|im_end|>') + '\n'")
     messages = talk("a", "b", "c", "d")
