@@ -517,6 +517,18 @@ def test_a_changed_tokenizer_is_asked_again():
     assert encode({"messages": talk("a", "b")}, tokenizer) == row
 
 
+def test_a_date_in_the_template_and_a_night_between(monkeypatch):
+    from datetime import datetime
+    from types import SimpleNamespace
+
+    from transformers.utils import chat_template_utils
+    tokenizer = like("{{ strftime_now('%d %b') }}" + CHAT)
+    for day in (1, 2):
+        monkeypatch.setattr(chat_template_utils, "datetime", SimpleNamespace(now=lambda day=day: datetime(2026, 1, day)))
+        row = encode({"messages": talk("a", "b", "c", "d")}, tokenizer)
+        assert tokenizer.decode(row["input_ids"]).startswith(f"0{day} Jan") and taught(row, tokenizer) == "b<|im_end|>d<|im_end|>"
+
+
 # ---- tools
 
 CALLS = ("{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content }}{% for c in m.tool_calls or [] %}"
