@@ -515,6 +515,10 @@ def test_a_changed_tokenizer_is_asked_again():
     assert end_token(tokenizer) == "<|other|>"
     tokenizer.chat_template = CHAT
     assert encode({"messages": talk("a", "b")}, tokenizer) == row
+    zephyr = copy.deepcopy(_tokenizer("zephyr"))
+    assert taught(encode({"messages": talk("a", "b")}, zephyr), zephyr) == "b</s>"
+    zephyr.add_special_tokens({"eos_token": "<|stop|>"})
+    assert taught(encode({"messages": talk("a", "b")}, zephyr), zephyr) == "b<|stop|>"
 
 
 def test_a_date_in_the_template_and_a_night_between(monkeypatch):
