@@ -498,11 +498,12 @@ def test_a_tokenizer_that_adds_a_beginning_adds_none_here():
     assert token_faults(talk("a", "b"), twice) == [("double-bos", "the text begins with <|begin_of_text|> twice")]
 
 
-def test_what_the_tokenizer_was_last_asked_for_leaves_no_trace():
-    tokenizer, chats = _tokenizer("chatml"), [{"messages": talk("a " * 40, "b " * 40)}]
-    before = encode_batch(chats, tokenizer)
+@EACH
+def test_what_the_tokenizer_was_last_asked_for_leaves_no_trace(kind):
+    chats = [{"messages": talk("a " * 40, "b " * 40)}, {"messages": talk("a", "b")}]
+    tokenizer = copy.deepcopy(_tokenizer("chatml", kind))
     tokenizer(["a b c d"], truncation=True, max_length=2, padding="max_length")
-    assert encode_batch(chats, tokenizer) == before
+    assert encode_batch(chats, tokenizer) == encode_batch(chats, _tokenizer("chatml", kind))
 
 
 def test_a_changed_tokenizer_is_asked_again():
