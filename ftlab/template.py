@@ -5,10 +5,9 @@
 # %% auto #0
 __all__ = ['ALPACA', 'TokenFault', 'end_token', 'find_answers']
 
-# %% ../nbs/05g_template.ipynb #39ba1f9e
+# %% ../nbs/05g_template.ipynb #cff74d5e
 import functools, re
 from dataclasses import dataclass
-from datetime import date
 
 # %% ../nbs/05g_template.ipynb #0cb38c6d
 class TokenFault(ValueError):
@@ -94,10 +93,10 @@ def _answer(tokenizer, messages, i, whole, marked):
         f"turn {i+1} is rendered differently once others follow it")
     return i,between,len(taught),whole[stop:end.end()],end[1] or end[2]
 
-# %% ../nbs/05g_template.ipynb #b45ea371
+# %% ../nbs/05g_template.ipynb #83c5f2ae
 @functools.lru_cache(maxsize=4096)
-def _frame(tokenizer, template, special, size, today, roles, last):
-    "The frame of conversations with these roles; from template to today: when an old one won't do"
+def _frame(tokenizer, template, special, roles, last):
+    "The frame of conversations with these roles; template and special say when an old one won't do"
     messages = _marks(roles)
     whole = _render(tokenizer, messages)
     literals,slots = _split(whole)
@@ -117,7 +116,7 @@ def _framed(tokenizer, roles, last):
     if not tokenizer.chat_template: raise _unsafe("this tokenizer has no chat template",
         "set tokenizer.chat_template to the one its model was trained with, or to ftlab.template.ALPACA")
     return _frame(tokenizer, tokenizer.get_chat_template(), repr(tokenizer.special_tokens_map),
-                  len(tokenizer), date.today(), tuple(roles), last)
+                  tuple(roles), last)
 
 def _marked(tokenizer, template, messages):
     "Spans of characters that the template puts between {% generation %} markers; None if it has none"

@@ -238,6 +238,19 @@ def test_exactly_the_answers_are_taught(name, kind, said):
     assert end_token(tokenizer) == end
 
 
+@pytest.mark.parametrize("name", ["chatml", "llama-2", "gemma", "zephyr", "alpaca"])
+@pytest.mark.parametrize("kind, said", [("crossing", "multi"), ("metaspace", "multi"), ("sentencepiece", "multi"),
+                                        ("byte-level", "blanks")])
+def test_a_token_across_the_border_is_taught(name, kind, said):
+    if kind == "byte-level" and name in ("llama-2", "gemma"): return      # both trim
+    tokenizer, messages = _tokenizer(name, kind), TALKS[said]
+    _, runs = expected(name, tokenizer, messages)
+    answers = [text for text, taught in ORACLE[name](messages) if taught]
+    assert any(run != answer and run.endswith(answer) for run, answer in zip(runs, answers))   # else nothing is shown here
+    row = encode({"messages": messages}, tokenizer)
+    assert row == expected(name, tokenizer, messages)[0]
+
+
 @ALL
 @EACH
 def test_equal_to_what_transformers_makes_of_generation_markers(name, kind):
@@ -250,6 +263,22 @@ def test_equal_to_what_transformers_makes_of_generation_markers(name, kind):
             row = encode({"messages": messages}, tokenizer)
             assert row["input_ids"] == theirs["input_ids"]
             assert [int(l != IGNORE_INDEX) for l in row["labels"]] == theirs["assistant_masks"]
+
+
+def test_markers_say_where_an_answer_begins_but_never_before_the_invitation_ends():
+    blank = ("{% for m in messages %}{% if m.role == 'user' %}{{ '[INST] ' + m.content + ' [/INST]' }}{% else %}"
+             "{{ ' ' }}{% generation %}{{ m.content + eos_token }}{% endgeneration %}{% endif %}{% endfor %}")
+    messages, tokenizer = talk("a", "ж", "c", "ж"), like(blank, "llama-2")
+    theirs = tokenizer.apply_chat_template(messages, return_dict=True, return_assistant_tokens_mask=True)
+    row = encode({"messages": messages}, tokenizer)
+    assert [int(label != IGNORE_INDEX) for label in row["labels"]] == theirs["assistant_masks"]
+    assert taught(row, tokenizer) == "ж</s>ж</s>"
+    unmarked = like(blank.replace("{% generation %}", "").replace("{% endgeneration %}", ""), "llama-2")
+    assert taught(encode({"messages": messages}, unmarked), unmarked) == " ж</s> ж</s>"
+    header = ("{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ '<|im_start|>assistant\n' + m.content"
+              " + '<|im_end|>' }}{% endgeneration %}{% else %}{{ '<|im_start|>user\n' + m.content + '<|im_end|>' }}"
+              "{% endif %}{{ '\n' }}{% endfor %}" + CHATML_INVITE)
+    assert taught(encode({"messages": messages}, like(header)), like(header)) == "ж<|im_end|>ж<|im_end|>"
 
 
 @pytest.mark.parametrize("name", ["mistral", "gemma"])
@@ -362,6 +391,27 @@ def test_an_answer_that_ends_twice():
     assert taught(encode({"messages": talk("a", "b")}, apart), apart) == "b<|im_end|>"
 
 
+def test_contents_that_change_the_rendering():
+    "Questions may be rewritten, as the model will see them so; an answer that looks different as the last may not"
+    asks = CHAT.replace("m.content", "(m.content | upper if '?' in m.content and m.role == 'user' else m.content)")
+    asks = asks.replace("m.role + '\n' + ", "m.role + '\n' + ('<think>' if loop.last and '!' in m.content else '') + ")
+    row = encode({"messages": talk("a?", "b", "c", "d")}, like(asks))
+    assert taught(row, like(asks)) == "b<|im_end|>d<|im_end|>" and "A?" in like(asks).decode(row["input_ids"])
+    with pytest.raises(TokenFault, match="turn 2 is changed, moved or rendered differently"):
+        encode({"messages": talk("a?", "b!", "c", "d")}, like(asks))
+    last = encode({"messages": talk("a?", "b!", "c", "d")}, like(asks), train_on="last")
+    assert taught(last, like(asks)) == "d<|im_end|>"
+
+
+def test_answers_that_end_in_different_tokens():
+    template = CHAT.replace("'<|im_end|>\n'", "('<|endoftext|>' if loop.index0 < 2 else '<|im_end|>') + '\n'")
+    messages = talk("a", "b", "c", "d")
+    with pytest.raises(TokenFault, match="turn 2 in <.endoftext.>, turn 4 in <.im_end.>") as e:
+        encode({"messages": messages}, like(template, "qwen2.5"))
+    assert e.value.code == "unsafe-template"
+    assert taught(encode({"messages": messages}, like(template, "qwen2.5"), train_on="last"), like(template)) == "d<|im_end|>"
+
+
 def test_a_thought_that_the_invitation_begins():
     "As DeepSeek R1's: asked, the model goes on from <think>, where no answer of the data ever stands"
     template = CHAT.replace("'<|im_start|>assistant\n'", "'<|im_start|>assistant\n<think>\n'")
@@ -448,11 +498,12 @@ def test_a_tokenizer_that_adds_a_beginning_adds_none_here():
     assert token_faults(talk("a", "b"), twice) == [("double-bos", "the text begins with <|begin_of_text|> twice")]
 
 
-def test_what_the_tokenizer_was_last_asked_for_leaves_no_trace():
-    tokenizer, chats = _tokenizer("chatml"), [{"messages": talk("a " * 40, "b " * 40)}]
-    before = encode_batch(chats, tokenizer)
+@EACH
+def test_what_the_tokenizer_was_last_asked_for_leaves_no_trace(kind):
+    chats = [{"messages": talk("a " * 40, "b " * 40)}, {"messages": talk("a", "b")}]
+    tokenizer = copy.deepcopy(_tokenizer("chatml", kind))
     tokenizer(["a b c d"], truncation=True, max_length=2, padding="max_length")
-    assert encode_batch(chats, tokenizer) == before
+    assert encode_batch(chats, tokenizer) == encode_batch(chats, _tokenizer("chatml", kind))
 
 
 def test_a_changed_tokenizer_is_asked_again():
@@ -465,6 +516,22 @@ def test_a_changed_tokenizer_is_asked_again():
     assert end_token(tokenizer) == "<|other|>"
     tokenizer.chat_template = CHAT
     assert encode({"messages": talk("a", "b")}, tokenizer) == row
+    zephyr = copy.deepcopy(_tokenizer("zephyr"))
+    assert taught(encode({"messages": talk("a", "b")}, zephyr), zephyr) == "b</s>"
+    zephyr.add_special_tokens({"eos_token": "<|stop|>"})
+    assert taught(encode({"messages": talk("a", "b")}, zephyr), zephyr) == "b<|stop|>"
+
+
+def test_a_date_in_the_template_and_a_night_between(monkeypatch):
+    from datetime import datetime
+    from types import SimpleNamespace
+
+    from transformers.utils import chat_template_utils
+    tokenizer = like("{{ strftime_now('%d %b') }}" + CHAT)
+    for day in (1, 2):
+        monkeypatch.setattr(chat_template_utils, "datetime", SimpleNamespace(now=lambda day=day: datetime(2026, 1, day)))
+        row = encode({"messages": talk("a", "b", "c", "d")}, tokenizer)
+        assert tokenizer.decode(row["input_ids"]).startswith(f"0{day} Jan") and taught(row, tokenizer) == "b<|im_end|>d<|im_end|>"
 
 
 # ---- tools
