@@ -165,16 +165,20 @@ def _lopsided(facts, n):
     if others and most >= _ONE_SIDED*n:
         yield facts.first[label], "label-imbalance", f"{most} of {n} answers are {label!a}"
 
-# %% ../nbs/05e_doctor.ipynb #a13577bb
+# %% ../nbs/05e_doctor.ipynb #2ecfde81
 def _pairs(run:_Run):
     "(row, code, what) of conversations that repeat or contradict an earlier one"
     for later,first in exact_duplicates(run.prints).tolist():
         yield later, "exact-duplicate", f"the same as line {run.line(first)}"
     for later,first in conflicts(run.prints).tolist():
         yield later, "conflicting-answers", f"line {run.line(first)} answers the same question differently"
-    for later,first,similarity in near_duplicates(run.prints, run.messages)[0].tolist():
+    near,alike = near_duplicates(run.prints, run.messages)
+    for later,first,similarity in near.tolist():
         said = "the same words as" if similarity == 1 else f"{similarity:.0%} of its word triples are those of"
         yield later, "near-duplicate", f"{said} line {run.line(first)}"
+    if len(alike) >= max(20, .05*len(run.prints)):
+        yield int(alike["later"][0]), "near-duplicate", (f"this and {len(alike) - 1} others share most of their words with "
+            "an earlier record: a template, or one text with changes")
 
 def _leaks(run:_Run, other:_Run, overlap):
     "(row, code, what) of conversations that give a test record away"
