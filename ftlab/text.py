@@ -11,7 +11,7 @@ import json
 import re
 from functools import lru_cache
 
-# %% ../nbs/05ba_text.ipynb #7caf91da
+# %% ../nbs/05ba_text.ipynb #9f60001a
 WORDS = json.loads((importlib.resources.files("ftlab") / "assets/words.json").read_text(encoding="utf-8"))
 _TOPICS = {name: re.compile(pattern, re.I) for name, pattern in WORDS["topics"].items()}
 
@@ -20,9 +20,9 @@ def about(
     text:str,   # a message or a whole conversation
 )->bool:        # does it hold one of the topic's words?
     "Rules ask this before they call something odd: it may be what the conversation is about."
-    return bool(_TOPICS[topic].search(text))
+    return bool(_TOPICS[topic].search(text, 0, 20_000))
 
-# %% ../nbs/05ba_text.ipynb #92622847
+# %% ../nbs/05ba_text.ipynb #9bd6acbf
 _CODE = re.compile(r"""^[ \t>]*(?:```|~~~
     |(?:async[ ]def|def|class|fn|func|fun|struct|impl|interface|trait)[ ]\w+[ ]?[({:<]
     |(?:from[ ][\w.]+[ ])?import[ ][\w.*{,"' ]+;?$|\#include|\#!|@\w+(?:\(.*\))?$|<[?!%]
@@ -41,7 +41,7 @@ def codelike(
     text:str,  # one message
 )->bool:       # does it look like code, a query, a shell session or JSON?
     "Rules made for prose ask this before they speak."
-    return bool(_CODE.search(text))
+    return bool(_CODE.search(text, 0, 20_000))
 
 # %% ../nbs/05ba_text.ipynb #dac45887
 def quoted(
