@@ -201,7 +201,7 @@ def _refusal(t):
             service = m.lastgroup and about("service", t.text[m.end():])    # a shop that says why
             if not service and not quoted(head, m.start()): return f"says {m[0][:60]!a}"
 
-# %% ../nbs/05c_rules.ipynb #4824882d
+# %% ../nbs/05c_rules.ipynb #25901540
 _BLANK = re.compile(r"""\W*(?:to-?do|tbd|tba|fixme|wip|lorem\ ipsum|placeholder(?:\ text)?|coming\ soon
   |x{4,}|(?-i:xxx)|asdf\w*
   |blah(?:\ blah)*|dummy(?:\ text)?|sample\ (?:text|answer)
@@ -216,8 +216,7 @@ _SLOT = re.compile(r"""[\[<{(]\ ?(?:
 _OWN = re.compile(r"(?i)(?:answer|response|text|content|output|summary|explanation|question|here)\b")
 _LATIN = re.compile(r"(?i)lorem ipsum|dolor sit amet|neque porro quisquam|consectetur adipiscing")
 _TODO = re.compile(r"(?:TODO|TBD|TBA|FIXME)\b(?!\s?(?:app|list|comment|item|tag|marker|note|file|s)\w*)")
-_NO_LATIN = re.compile(r"(?i)lorem ipsum|dolor sit amet|neque porro quisquam|consectetur adipiscing")
-_TODO = re.compile(r"\w$|#|//|/\*|^\s*\*|--|<!--|;|%|\b(?:an?|the|your|each|every|of|as|with|my|all)\s$")
+_NO_TODO = re.compile(r"\w$|#|//|/\*|^\s*\*|--|<!--|;|%|\b(?:an?|the|your|each|every|of|as|with|my|all)\s$")
 
 def _letter(t): return about("letter", t.ask) or about("letter", t.text)
 
