@@ -118,7 +118,7 @@ def _html(t):
     used = re.search(r"(?i)\b(?:use|write|type|put|insert|with) (?:the |an? )?(?:</?\w+>|&\w+;)", text)
     if not used and (t.mine or not mention or "</p>" in text): return f"holds {hit[0][:40]!a}"
 
-# %% ../nbs/05c_rules.ipynb #877f1df2
+# %% ../nbs/05c_rules.ipynb #8485a1b2
 _LEAD = re.compile(r"""[\s*\#_]*(?:(?:question|q|prompt|instruction|user|human|input|frage|pregunta|domanda
   |pergunta|问题|問題|вопрос)[\s*_]*[:：][\s*_]*|(?:sure|certainly|of\ course|okay|ok)[!.,:]\s*)?""", re.X | re.I)
 _ASK = frozenset(WORDS["ask"])
@@ -143,7 +143,7 @@ def _echo(t):
         asks = words[0].strip("¿¡") in _ASK or part[-1] in "?？؟"
         apart = stop or re.match(r"\W*\n|[.?!:。？！؟]|\s*$", rest)
         sure = asks or len(words) > 9 or apart and len(words) > 3
-        if sure if part == whole else asks and len(words) > 3: return f"begins with the prompt: {part[:50]!a}"
+        if sure if part == whole else asks and len(words) > 2: return f"begins with the prompt: {part[:50]!a}"
 
 # %% ../nbs/05c_rules.ipynb #b2da5cd2
 _DANGLING, _BEGIN = frozenset(WORDS["dangling"]), frozenset(WORDS["dangling"] + WORDS["function"]["en"])
@@ -226,10 +226,11 @@ def _slot(t):
         if quoted(t.text, m.start()) or codelike(t.text) or not own and _letter(t): continue
         if t.mine or own or "insert" in m[0].lower(): return m[0]
 
-# %% ../nbs/05c_rules.ipynb #d6e3ac34
+# %% ../nbs/05c_rules.ipynb #6e010791
 def _placeholder(t):
     text = t.text
-    if len(text) < 120 and _BLANK.fullmatch(text.strip()): return f"is only {text.strip()[:50]!a}"
+    blank = len(text) < 120 and text.strip()[-1:] != "?" and _BLANK.fullmatch(text.strip())
+    if blank: return f"is only {text.strip()[:50]!a}"
     slot = any(mark in text for mark in "[<{(") and _slot(t)
     if slot: return f"holds {slot!a}"
     todo = t.mine and any(mark in text for mark in ("TODO", "TBD", "TBA", "FIXME"))
