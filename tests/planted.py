@@ -246,7 +246,7 @@ def loop_other(rng):
 
 
 @family(SEEN, "extreme-length")
-def long(rng): return answer(rng, simple(rng), lambda t: prose(rng, 800 + rng.randrange(200)))
+def long(rng): return answer(rng, simple(rng), lambda t: prose(rng, 900 + rng.randrange(200)))
 
 
 @family(HELD, "extreme-length")
