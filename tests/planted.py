@@ -1,3 +1,4 @@
+# ruff: noqa: E501   (templates are data: one a line, however long)
 """Defects planted into clean records: for each kind several families, some of them held out.
 
 The rules were written with the families of SEEN in view. Those of HELD were written down before the rules
@@ -272,7 +273,7 @@ def email_other(rng):
 
 @family(SEEN, "phone-number")
 def phone(rng):
-    n = rng.choice([f"+1 (#212-799#) #212-499#-#1000-9999#", "+49 17#0-9# #1000000-9999999#", "(#212-799#) #212-499#-#1000-9999#", "#212-489#-#212-489#-#1000-9999#", "+33 6 #10-99# #10-99# #10-99# #10-99#"])
+    n = rng.choice(["+1 (#212-799#) #212-499#-#1000-9999#", "+49 17#0-9# #1000000-9999999#", "(#212-799#) #212-499#-#1000-9999#", "#212-489#-#212-489#-#1000-9999#", "+33 6 #10-99# #10-99# #10-99# #10-99#"])
     return put(rng, base(rng), say(rng, rng.choice(["Call me at {}", "my number is {}", "Phone: {}", "text {} ⟨please|today⟩", "You can ring me on {}"]).replace("{}", n)))
 
 

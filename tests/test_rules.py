@@ -1,3 +1,4 @@
+# ruff: noqa: E501   (tables of records: one a line, however long)
 "The rules on one conversation: every kind named, what is clean left alone, and no text that stalls them."
 import random
 import time
@@ -198,7 +199,8 @@ def test_clean_records_stay_clean(tmp_path, form):
     assert len(found) < .01 * n, found[:20]
 
 
-FLOOR = {"answer-cut-off": .75, "placeholder": .9, "html-in-text": .9, "refusal": .9}      # of the planted ones found; all others .95
+# of the planted ones found; all others .95
+FLOOR = {"answer-cut-off": .75, "placeholder": .9, "html-in-text": .9, "refusal": .9}
 
 
 @pytest.mark.slow
