@@ -9,7 +9,7 @@ __all__ = ['private']
 import re
 from .text import WORDS, about, codelike
 
-# %% ../nbs/05bb_privacy.ipynb #93adf0ad
+# %% ../nbs/05bb_privacy.ipynb #36368b3c
 _DIGITS = re.compile(r"\d[\d ().\-/\u00a0]{6}")
 _NUMBER = re.compile(r"(?<![\w.,/=#&%$€£+-])(?:\(?\+|00(?=[1-9]))?\(?\d(?:[ ().\-/\u00a0]{0,3}\d){6,18}"
                      r"(?![\w%]|[.,:]\d|[-/.]\w)")
@@ -26,10 +26,10 @@ def _phone(text, talk):
         before = _before(text, m.start())
         near = about("phone", before) or about("number", before) and not about("count", before)
         us = re.fullmatch(r"(?:\+?1[ .-]?)?\(?([2-9]\d\d)\)?[ .-]{1,2}([2-9]\d\d)[ .-]\d{4}", raw)
-        if us and "555" in us.groups(): us = near              # numbers of films and manuals
+        if us and (us[1] == "555" or raw[-8:-2] == "555-01"): us = near     # numbers of films and manuals
         abroad = "+" in raw[:2] and (len(digits) > 9 or len(digits) > 7 and re.search(r"\D\d", raw[2:]))
         counted = about("count", before) and not about("phone", before)
-        if counted and not abroad or _TOLL_FREE.match(raw): continue
+        if counted and not abroad or _TOLL_FREE.match(raw) or about("sample", before): continue
         if about("firm", before) and not about("mine", before) or codelike(text): continue
         if us or abroad or near and 7 <= len(digits) <= 13 and not re.match(r"(?:19|20)\d\d\b", raw):
             return f"a phone number: {raw[:4]!a}..., {len(digits)} digits"
@@ -52,7 +52,7 @@ def _card(text, talk):
         if about("trial", talk) or codelike(text): return
         return f"a card number: {digits[:4]}..., {len(digits)} digits, Luhn correct"
 
-# %% ../nbs/05bb_privacy.ipynb #66ff4dc4
+# %% ../nbs/05bb_privacy.ipynb #d705ca77
 _SIZES = {15: "NO", 16: "BE", 18: "DK FI NL", 19: "MK SI", 20: "AT BA EE KZ LT LU XK", 21: "CH HR LI LV",
           22: "BG BH DE GB GE IE ME RS", 23: "AE GI IL", 24: "AD CZ ES MD PK RO SA SE SK TN", 25: "PT",
           26: "IS TR", 27: "FR GR IT MC SM", 28: "AL AZ CY DO GT HU LB PL", 29: "BR EG PS QA UA",
@@ -67,9 +67,10 @@ def _iban(text, talk):
         size = _SIZE.get(joined[:2], 99)
         if len(joined) < size or int((joined[4:size] + joined[:4]).translate(_VALUES)) % 97 != 1: continue
         if codelike(text): return
+        if about("sample", _before(text, m.start())): continue
         return f"an IBAN: {joined[:4]}..., {size} characters, mod 97 correct"
 
-# %% ../nbs/05bb_privacy.ipynb #7787cf9e
+# %% ../nbs/05bb_privacy.ipynb #54b0ff1e
 _SECRETS = re.compile(r"""-----BEGIN[ ](?:[A-Z]+[ ]){0,3}PRIVATE[ ]KEY(?:[ ]BLOCK)?-----
     (?:\s|\\n|[\w-]{1,20}:.{0,80}\n)*(?P<key>[A-Za-z0-9+/=]{24,}+)(?!\.\.)
   |(?<![\w-])(?P<token>(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_\w{22,255}
@@ -81,7 +82,7 @@ _SECRETS = re.compile(r"""-----BEGIN[ ](?:[A-Z]+[ ]){0,3}PRIVATE[ ]KEY(?:[ ]BLOC
   |eyJ[\w-]{8,2000}\.eyJ[\w-]{8,4000}\.[\w-]{20,1000})(?![\w-])
   |hooks\.slack\.com/services/(?P<hook>T\w{6,12}/B\w{6,12}/\w{20,30})
   |(?i:aws_?secret_?(?:access_?)?key|secretaccesskey)\W{1,6}(?P<aws>[A-Za-z0-9/+]{40})(?![\w/+])""", re.X)
-_FAKE = re.compile(r"example|your|xxxx|0000|1234567|abcdefg|abc123|fake|dummy|sample|redacted|placeholder"
+_FAKE = re.compile(r"example|your|xxxx|0000|1234567|abcdefg|fake|dummy|sample|redacted|placeholder"
                    r"|eyJzdWIiOiIxMjM0NTY3ODkwIi|\.\.\.", re.I)
 _LONG = re.compile(r"\S{20}")
 _MARKS = """PRIVATE KEY|AKIA|ASIA|ghp_|gho_|ghu_|ghs_|ghr_|github_pat_|glpat-|glrt-|gldt-|glcbt-
@@ -96,7 +97,7 @@ def _secret(text, talk):
         if _FAKE.search(body) or len(set(body[4:])) < 8: continue
         return f"a {'private key' if kind == 'key' else 'token'}: {m[0][:8]!a}..., {len(m[0])} characters"
 
-# %% ../nbs/05bb_privacy.ipynb #8b514be8
+# %% ../nbs/05bb_privacy.ipynb #9e7c33a6
 _EMAIL = re.compile(r"(?<![\w.+/:@-])[A-Za-z0-9][\w.+-]{0,63}@((?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})\b"
                     r"(?![\w:/@(-])")
 _ROLE = re.compile(f"(?:{'|'.join(WORDS['roles'])})(?:[._+-]\\w+)?", re.I)
@@ -110,7 +111,8 @@ def _email(text, talk):
         name, domain = m[0].rsplit("@", 1)
         if _ROLE.fullmatch(name) or _FILE.fullmatch(domain): continue
         full = re.fullmatch(r"[a-z]{2,}[._-][a-z]{2,}\d*", name, re.I)     # a person's name is one anywhere
-        if _RESERVED.fullmatch(domain) and (not full or codelike(text)): continue
+        sample = codelike(text) or about("sample", text[max(0, m.start() - 60):m.start()])
+        if _RESERVED.fullmatch(domain) and (not full or sample): continue
         return f"an address: {name[0]}***@{domain[:40]}"
 
 # %% ../nbs/05bb_privacy.ipynb #2267a5b9

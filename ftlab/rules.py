@@ -101,7 +101,7 @@ def _special(t):
         if not strike and tag.start() == first: return f"begins with {tag[0]!a}"
         if not web and t.mine: return f"holds {tag[0]!a}"
 
-# %% ../nbs/05c_rules.ipynb #d8977f82
+# %% ../nbs/05c_rules.ipynb #109b66f3
 _HTML = re.compile(r"""</?(?:p|br|div|span|b|i|u|em|strong|font|a|ul|ol|li|h[1-6]|img|table|tr|td|center
   |blockquote)(?:\s[^<>]{0,300})?/?>|&(?:nbsp|amp|lt|gt|quot|apos|[lr][sd]quo|[nm]dash|hellip
   |\#\d{2,5}|\#x[0-9a-f]{2,5}|[aeiou](?:acute|grave|circ|uml));""", re.X | re.I)
@@ -111,14 +111,15 @@ _PAGE = re.compile(r"""\s*<(?:!doctype|html|head|body|svg|table|form|script|styl
 def _html(t):
     text = t.text
     hit = next((m for m in islice(_HTML.finditer(text), 50) if not quoted(text, m.start())), None)
-    if not hit or about("web", t.talk) or codelike(_HTML.sub(" ", text)) or _PAGE.match(text): return
+    if not hit or _PAGE.match(text) or codelike(_HTML.sub(" ", text)): return
+    if about("web", _HTML.sub(" ", t.talk)): return
     if t.ask and re.search(r"[<&](?=\s|$)", t.ask): return                             # markup is the topic
     if t.ask and _HTML.search(t.ask) and not _HTML.match(t.ask.lstrip()): return
     mention = re.search(r"[\s(]</?\w+/?>[\s?,.)]|\s&\w+;\s.*\?", text)
     used = re.search(r"(?i)\b(?:use|write|type|put|insert|with) (?:the |an? )?(?:</?\w+>|&\w+;)", text)
     if not used and (t.mine or not mention or "</p>" in text): return f"holds {hit[0][:40]!a}"
 
-# %% ../nbs/05c_rules.ipynb #8485a1b2
+# %% ../nbs/05c_rules.ipynb #401fb458
 _LEAD = re.compile(r"""[\s*\#_]*(?:(?:question|q|prompt|instruction|user|human|input|frage|pregunta|domanda
   |pergunta|问题|問題|вопрос)[\s*_]*[:：][\s*_]*|(?:sure|certainly|of\ course|okay|ok)[!.,:]\s*)?""", re.X | re.I)
 _ASK = frozenset(WORDS["ask"])
@@ -138,14 +139,14 @@ def _echo(t):
         rest = _same(part, said)
         if rest is None or codelike(part): continue
         words, stop = part.casefold().split(), part[-1] in ".?!:。？！؟"
-        long = len(part) > 5 and not part.isascii() or len(part) > 11 and len(words) > 2
+        long = len(part) > 5 and not part.isascii() or len(part) > 11 and len(words) > 2 - stop
         if not long or not re.search(r"[^\W\d_]{3}|[^\x00-\x7f]{2}", part): continue
         asks = words[0].strip("¿¡") in _ASK or part[-1] in "?？؟"
         apart = stop or re.match(r"\W*\n|[.?!:。？！؟]|\s*$", rest)
         sure = asks or len(words) > 9 or apart and len(words) > 3
         if sure if part == whole else asks and len(words) > 2: return f"begins with the prompt: {part[:50]!a}"
 
-# %% ../nbs/05c_rules.ipynb #b2da5cd2
+# %% ../nbs/05c_rules.ipynb #46cb8d07
 _DANGLING, _BEGIN = frozenset(WORDS["dangling"]), frozenset(WORDS["dangling"] + WORDS["function"]["en"])
 _STOP = re.compile(r"(?:[^\W\d_]{3}|\d\d)[.!?][\"”’»)]*\s+(?=[A-ZÀ-ÞА-Я¿¡\"“„«])")
 _ITEM = re.compile(r"\s*(?:[-*•+–—#>|]|\d+[.):]|[A-Za-z][.)] |\W*\w[\w ]{0,30}: )")
@@ -162,7 +163,7 @@ def _unfinished(text, line, words):
     lines = [p.rstrip() for p in text[-4000:].split("\n")[:-1] if p.strip()]
     prose = [p for p in lines if len(p.split()) > 7 and not _ITEM.match(p)]
     if prose: return len(prose) * 2 >= len(lines) and all(p[-1] in '.!?:"”' for p in prose)
-    return not lines and len(words) > 24 and line[0].isupper()
+    return not lines and len(words) > 19 and line[0].isupper()
 
 # %% ../nbs/05c_rules.ipynb #60c7f6b2
 def _cut(t):
@@ -201,24 +202,29 @@ def _refusal(t):
             service = m.lastgroup and about("service", t.text[m.end():])    # a shop that says why
             if not service and not quoted(head, m.start()): return f"says {m[0][:60]!a}"
 
-# %% ../nbs/05c_rules.ipynb #25901540
-_BLANK = re.compile(r"""\W*(?:to-?do|tbd|tba|fixme|wip|lorem\ ipsum|placeholder(?:\ text)?|coming\ soon
+# %% ../nbs/05c_rules.ipynb #e94d516b
+_BLANK = re.compile(r"""\W*(?:to-?do|tbd|tba|fixme|wip|lorem\ ipsum|coming\ soon
+  |(?:this\ is\ a\ )?placeholder(?:\ \w+)?
   |x{4,}|(?-i:xxx)|asdf\w*
   |blah(?:\ blah)*|dummy(?:\ text)?|sample\ (?:text|answer)
   |to\ be\ (?:done|determined|added|written|completed|announced)
   |(?:(?:your|the|an?|write|insert|put|add|enter)\ (?:\w+\ )?)?(?:answer|response|text|content|question|prompt
   |output)\ (?:goes\ )?here)\b\W*(?:[:-]\W*.{0,60})?|[(\[]?(?:\.{3,}|…|_{3,})[)\]]?
-  |[\[<{(]{1,2}\ ?(?:answer|response|reply|output|text|content|fill\ in|blank)\ ?[\]>})]{1,2}""", re.X | re.I)
+  |fill\ (?:this\ |it\ )?in\ later\W*
+  |[\[<{(]{1,3}\ ?(?:answer|response|reply|output|text|content|fill\ in|blank)\ ?[\]>})]{1,3}""", re.X | re.I)
 _SLOT = re.compile(r"""[\[<{(]\ ?(?:
   (?:insert|enter|add|fill\ in|replace|put|write|paste)\s[^\]<>{}()\n]{1,60}[\]>})]
   |(?<![({])(?<![({]\ )(?:your|the|todo|tbd|placeholder)\b[^\]<>\n]{0,40}[\]>](?!\()
+  |(?<=\[)(?:[\w']{1,20}\ ){0,2}(?:name|date|number|address|city|company|title|link|url|amount)\](?!\()
   |\{\ ?\w[\w\ .-]{0,40}\}\})""", re.X | re.I)
 _OWN = re.compile(r"(?i)(?:answer|response|text|content|output|summary|explanation|question|here)\b")
 _LATIN = re.compile(r"(?i)lorem ipsum|dolor sit amet|neque porro quisquam|consectetur adipiscing")
 _TODO = re.compile(r"(?:TODO|TBD|TBA|FIXME)\b(?!\s?(?:app|list|comment|item|tag|marker|note|file|s)\w*)")
 _NO_TODO = re.compile(r"\w$|#|//|/\*|^\s*\*|--|<!--|;|%|\b(?:an?|the|your|each|every|of|as|with|my|all)\s$")
 
-def _letter(t): return about("letter", t.ask) or about("letter", t.text)
+def _letter(t):      # a template is asked for, or has the look of one
+    slots = set(re.findall(r"\[[^\]\n]{2,40}\](?!\()", t.text))
+    return about("letter", t.ask) or about("letter", t.text) or len(slots) > 2
 
 def _slot(t):
     for m in islice(_SLOT.finditer(t.text), 50):
@@ -226,10 +232,11 @@ def _slot(t):
         if quoted(t.text, m.start()) or codelike(t.text) or not own and _letter(t): continue
         if t.mine or own or "insert" in m[0].lower(): return m[0]
 
-# %% ../nbs/05c_rules.ipynb #6e010791
+# %% ../nbs/05c_rules.ipynb #0f1fdfa0
 def _placeholder(t):
     text = t.text
     blank = len(text) < 120 and text.strip()[-1:] != "?" and _BLANK.fullmatch(text.strip())
+    if text.strip() == "XXX" and not re.search(r"(?i)rom|30", t.ask): blank = True
     if blank: return f"is only {text.strip()[:50]!a}"
     slot = any(mark in text for mark in "[<{(") and _slot(t)
     if slot: return f"holds {slot!a}"
