@@ -200,7 +200,7 @@ def test_clean_records_stay_clean(tmp_path, form):
 
 
 # of the planted ones found; all others .95
-FLOOR = {"answer-cut-off": .75, "placeholder": .9, "html-in-text": .9, "refusal": .9}
+FLOOR = {"answer-cut-off": .75, "prompt-echo": .8, "placeholder": .9, "html-in-text": .9, "refusal": .85}
 
 
 @pytest.mark.slow
