@@ -165,13 +165,13 @@ def _unfinished(text, line, words):
     if prose: return len(prose) * 2 >= len(lines) and all(p[-1] in '.!?:"”' for p in prose)
     return not lines and len(words) > 19 and line[0].isupper()
 
-# %% ../nbs/05c_rules.ipynb #60c7f6b2
+# %% ../nbs/05c_rules.ipynb #d481a44c
 def _cut(t):
     text = t.text.strip()
     if "```" in text and len(re.findall(r"^[ \t>]*```", text, re.M)) % 2: return "ends inside a code block"
     if len(text) < 20: return
     last, said = text[-1], f"ends in {text[-30:]!a}"
-    if re.match(r"[{\[]\s*[\"{\[]", text): return last not in "}])`" and said
+    if re.match(r"[{\[]\s*[\"\[]|\[\s*\{", text): return last not in "}])`" and said
     if re.match(r"(?i)<!doctype html|<html", text) and not re.search(r"(?i)</html", text): return said
     if not (last.isalnum() or last in ",([{:-–—=+&“„«"): return
     line = text[max(text.rfind("\n") + 1, len(text) - 1500):]
