@@ -56,7 +56,7 @@ def quoted(
     return bool(low.count('"') % 2 or low.count("`") % 2 or low[-1:] in ("'", "‘") or opened > closed
                 or low.count("«") > low.count("»") or low.count("「") > low.count("」"))
 
-# %% ../nbs/05ba_text.ipynb #7d280d73
+# %% ../nbs/05ba_text.ipynb #827f1f91
 _CONTROL = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _REST = "[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"   # the bytes 80 to BF, read as Latin-1 or as cp1252
 _SUSPECT = re.compile(rf"[Â-ôРС]{_REST}|[Р-С][Ђ-џҐґ]|\ufffd|ï»¿|‚Ä|√©|锟斤拷")
@@ -65,7 +65,8 @@ _MOJIBAKE = re.compile(rf"""(?<![A-ZÀ-Þ])Ã{_REST}|Ã(?![”’»…–—•�
   |(?:[ÐÑ]{_REST}[ ,.]?){{3}}|(?:[ÎÏ]{_REST}){{2}}|(?:[ØÙÚÛ]{_REST}){{2}}
   |(?:×{_REST}){{2}}
   |ð[Ÿ\x9f]{_REST}|(?:[à-ï]{_REST}{{2}}){{2}}|(?<=[a-z])[ÄÅ]{_REST}|[ÄÅ]{_REST}(?=[a-z])|[Â-ß][\x80-\x9f]
-  |[à-ï](?:[\x80-\x9f]{_REST}|{_REST}[\x80-\x9f])|ï»¿|ï¿½|‚Ä[ôúùìî¢¶]|√©|锟斤拷|(?:[РС][\x80-\xbfЀ-Џѐ-џ‘-™Ґґ]){{3}}|\ufffd""", re.X)
+  |[à-ï](?:[\x80-\x9f]{_REST}|{_REST}[\x80-\x9f])
+  |ï»¿|ï¿½|‚Ä[ôúùìî¢¶]|√©|锟斤拷|(?:[РС][\x80-\xbfЀ-Џѐ-џ‘-™Ґґ]){{3}}|\ufffd""", re.X)
 
 def characters(
     text:str,             # one message
