@@ -190,8 +190,10 @@ def _cut(t):
     ask = t.ask.strip()[-1500:]                  # a translation of what had no stop needs none
     return not _unfinished(ask, ask.rpartition("\n")[2], ask.split()) and said
 
-# %% ../nbs/05c_rules.ipynb #9231bddf
-_REFUSE = [(r["hints"], re.compile("|".join([*r["patterns"], f"(?P<soft>{'|'.join(r['soft'] or ['(?!)'])})"])))
+# %% ../nbs/05c_rules.ipynb #01e8b215
+def _either(patterns): return "|".join(patterns or ["(?!)"])
+
+_REFUSE = [(r["hints"], re.compile(f"{_either(r['patterns'])}|(?P<soft>{_either(r['soft'])})"))
            for r in WORDS["refusal"].values()]
 
 def _refusal(t):
