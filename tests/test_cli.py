@@ -15,7 +15,8 @@ from ftlab import __version__, cli
 from ftlab.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ["decide", "params", "memory", "data doctor", "data show", "train", "eval", "merge", "export", "serve", "run"]
+COMMANDS = ["decide", "params", "memory", "data doctor", "data convert", "data show", "train", "eval", "merge", "export",
+            "serve", "run"]
 TINY = ["model=tiny", "weights=random", "dtype=float32", "max_length=512", "per_device_train_batch_size=2"]
 
 
@@ -73,7 +74,8 @@ def test_light_commands_import_nothing_heavy():
         from ftlab.cli import main
         for line in sys.argv[1:]:
             assert main(line.split()) == 0, line
-            heavy = {"torch", "transformers", "datasets", "peft", "numpy"} & set(sys.modules)
+            more = set() if line.startswith("data") else {"numpy"}          # fingerprints are arrays
+            heavy = ({"torch", "transformers", "datasets", "peft"} | more) & set(sys.modules)
             assert not heavy, f"{line} imported {heavy}"
     """
     done = started(code, "--help", "--version", "decide --behaviour --json", "params llama-2-7b --json", "params tiny",
@@ -394,6 +396,20 @@ def test_doctor_refuses(cmd, refuses, tmp_path):
     assert cmd("data", "doctor", tmp_path/"prose")[0] == 2
 
 
+def test_convert(cmd, refuses, data, bad, tmp_path):
+    code, out, _ = cmd("data", "convert", data, "--to", "sharegpt", "-o", tmp_path/"a.jsonl")
+    assert (code, out) == (0, f"{tmp_path/'a.jsonl'} (8 records)\n")
+    first = json.loads((tmp_path/"a.jsonl").read_text().splitlines()[0])
+    assert first["conversations"][1] == {"from": "gpt", "value": "0 0 * * *"}
+    assert cmd("data", "convert", tmp_path/"a.jsonl", "--to", "prompt-completion", "-o", tmp_path/"b.csv")[0] == 0
+    assert (tmp_path/"b.csv").read_text().splitlines()[:2] == ["prompt,completion", "at 0 o'clock,0 0 * * *"]
+    refuses("data", "convert", data, "--to", "sharegpt", "-o", tmp_path/"a.jsonl", words="is already there")
+    refuses("data", "convert", data, "--to", "prose", "-o", tmp_path/"c.jsonl", words="no dialect 'prose'")
+    refuses("data", "convert", data, "--to", "alpaca", "-o", tmp_path/"c.xls", words="should end in one of")
+    refuses("data", "convert", bad, "--to", "alpaca", "-o", tmp_path/"c.jsonl", words="2 of 5 lines can't be converted")
+    assert not [*tmp_path.glob("c.*")]
+
+
 def test_show(cmd, data):
     code, out, err = cmd("data", "show", data, "-n", 2, "--weights", "random")
     assert code == 0 and "⟦0 0 * * *<|im_end|>⟧" in out and "⟦0 1 * * *" in out and "⟦0 2" not in out
@@ -413,9 +429,33 @@ def test_show_in_colour(data):
     talk = {"messages": [{"role": "user", "content": "[b]"}, {"role": "assistant", "content": "x"}]}
     text = cli._coloured(encode(talk, tokenizer), tokenizer, plain=False)
     style = {text.plain[s.start:s.end]: str(s.style) for s in text.spans}
-    assert style["x"] == "black on green" and style["<|im_end|>"] == "black on green bold"
-    assert style["["] == "dim" and style["<|im_start|>"] == "dim bold" and "[b]" in text.plain
+    assert style["x"] == "black on green" and style["<|im_end|>"] == "black on green bold underline"
+    assert style["["] == "dim" and style["<|im_start|>"] == "dim bold underline" and "[b]" in text.plain
     assert "⟦" not in text.plain
+
+
+def test_show_says_the_shares_and_the_cuts(cmd, data, tmp_path):
+    code, out, err = cmd("data", "show", data, "-n", 2, "--weights", "random")
+    tokens, taught = (int(n) for n in re.search(r":1: (\d+) tokens, (\d+) taught", out).groups())
+    assert f"({taught/tokens:.0%})" in out and re.search(rf"together: {2*tokens} tokens, {2*taught} taught", out)
+    code, out, err = cmd("data", "show", data, "-n", 1, "--weights", "random", "--max-length", tokens - 3)
+    assert code == 0 and f":1: {tokens - 3} tokens, {taught - 2} taught" in out and "3 more cut off" in out
+    talk = [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(["a", "🫠", "b", "été"])]
+    (tmp_path/"talk.jsonl").write_text(json.dumps({"messages": talk}) + "\n" + json.dumps({"messages": talk[:2]}) + "\n")
+    out = cmd("data", "show", tmp_path/"talk.jsonl", "--weights", "random")[1]
+    assert "⟦🫠<|im_end|>⟧" in out and "⟦été<|im_end|>⟧" in out and "\ufffd" not in out
+    out = cmd("data", "show", tmp_path/"talk.jsonl", "--weights", "random", "--last")[1]
+    assert out.count("⟦🫠") == 1 and "⟦été<|im_end|>⟧" in out
+    code, out, err = cmd("data", "show", tmp_path/"talk.jsonl", "--weights", "random", "--max-length", 40, "--json")
+    rows = json.loads(out)
+    assert code == 0 and rows[0]["tokens"] == 40 == len(rows[0]["labels"]) and rows[0]["cut"] > 0 == rows[1]["cut"]
+
+
+def test_show_names_what_can_not_be_taught_and_goes_on(cmd, data):
+    code, out, err = cmd("data", "show", data, "-n", 2, "--weights", "random", "--max-length", 10)
+    assert code == 1 and out.count("nothing-supervised: the first 10 of") == 2
+    rows = json.loads(cmd("data", "show", data, "-n", 2, "--weights", "random", "--max-length", 10, "--json")[1])
+    assert [(r["line"], r["code"]) for r in rows] == [(1, "nothing-supervised"), (2, "nothing-supervised")]
 
 
 def test_show_refuses(refuses, data, tmp_path):
