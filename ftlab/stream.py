@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from multiprocessing import current_process
 
-# %% ../nbs/05g_stream.ipynb #9cebbddc
+# %% ../nbs/05g_stream.ipynb #91396768
 def _start(work):
     current_process().work = work                   # once, not with every item
     signal.signal(signal.SIGINT, signal.SIG_IGN)    # Ctrl-C is the parent's to handle
@@ -29,11 +29,15 @@ def in_order(
     "Share work among processes; about three items for each are held at a time"
     items,workers = iter(items),workers or os.cpu_count() or 1
     first = list(islice(items, 2))
-    if len(first) < 2 or workers == 1: return map(work, chain(first, items))
+    if len(first) < 2 or workers == 1:
+        yield from map(work, chain(first, items))
+        return
     from joblib import Parallel, delayed
+    from joblib.externals.loky import get_reusable_executor
     pool = Parallel(workers, backend="loky", return_as="generator", pre_dispatch=3*workers, batch_size=1,
                     initializer=_start, initargs=(work,))
-    return pool(delayed(_do)(item) for item in chain(first, items))
+    try: yield from pool(delayed(_do)(item) for item in chain(first, items))
+    finally: get_reusable_executor().shutdown(wait=True)     # idle ones would keep their memory for minutes
 
 def chunks(
     found:Iterable,     # from `pieces.pieces`
