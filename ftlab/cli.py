@@ -336,7 +336,7 @@ def show(file: DataFile,
     if not loaded.records: raise ValueError(f"{file} holds no usable record; see `ftlab data doctor {file}`")
     from ftlab.tokens import IGNORE_INDEX, encode
     tokenizer, out = _tokenizer(model, weights), []
-    for record, (name, line) in zip(loaded.records[:n], loaded.origins):
+    for record, (name, line, _) in zip(loaded.records[:n], loaded.origins):
         if system and record["messages"][0]["role"] != "system":
             record = {"messages": [{"role": "system", "content": system}, *record["messages"]]}
         row = encode(record, tokenizer)

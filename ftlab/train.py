@@ -107,7 +107,7 @@ def prepare(
     if bad: raise ValueError(f"{len(bad)} records of {recipe.data} can't be used; the first: "
                              f"{bad[0].file}:{bad[0].line} {bad[0].what}; see `ftlab data doctor`")
     rows = []
-    for record,(file,line) in zip(loaded.records[:recipe.limit or None], loaded.origins):
+    for record,(file,line,_) in zip(loaded.records[:recipe.limit or None], loaded.origins):
         messages = record["messages"]
         if recipe.system and messages[0]["role"] != "system":
             messages = [{"role": "system", "content": recipe.system}, *messages]
