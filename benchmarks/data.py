@@ -88,10 +88,15 @@ def doctor(path, folder):
     return {"records": report.records, "counts": report.counts}
 
 
-def prepare(path, folder):
-    "ftlab: read, check, tokenise, mask, pack, write"
+def prepare(path, folder, rules=False):
+    "ftlab: read, tokenise, mask, pack, write; the doctor's rules are the doctor's line"
     from ftlab.prepare import prepare_file
-    return prepare_file(path, tokenizer(), folder / "rows", MAX_LENGTH, packed=True, progress=False)
+    return prepare_file(path, tokenizer(), folder / "rows", MAX_LENGTH, packed=True, rules=rules, progress=False)
+
+
+def prepare_and_rules(path, folder):
+    "The same with all rules of the doctor put to each record"
+    return prepare(path, folder, rules=True)
 
 
 def trl_rows(path, folder):
@@ -147,7 +152,7 @@ def same(path, folder):
     return {"records": sum(ours.values()), "equal": sum((ours & theirs).values()), "trl": sum(theirs.values())}
 
 
-STAGES = {f.__name__: f for f in (read, doctor, duplicates, prepare, trl, same)}
+STAGES = {f.__name__: f for f in (read, doctor, duplicates, prepare, prepare_and_rules, trl, same)}
 
 
 # ---- measuring
@@ -203,7 +208,7 @@ def there(name):
 def line(name, facts):
     "One line of the table: TRL counts its preparation alone, everything else is read from the file"
     seconds = facts.get("prepare_seconds", facts["work_seconds"])
-    return (f"{name:<12}{seconds:>9,.1f} s{facts['records'] / seconds:>12,.0f}/s{facts['peak_pss_gb']:>9.2f} GB"
+    return (f"{name:<18}{seconds:>9,.1f} s{facts['records'] / seconds:>12,.0f}/s{facts['peak_pss_gb']:>9.2f} GB"
             f"{facts['peak_rss_gb']:>9.2f} GB{facts['processes']:>6}")
 
 
@@ -223,9 +228,9 @@ def main():
         make(few, 2000, seed=1)
         size = path.stat().st_size / 1e9
         print(f"{given.n:,} conversations, {size:.2f} GB, made in {time.perf_counter() - start:.0f} s; {CORES} cores\n")
-        print(f"{'stage':<12}{'seconds':>11}{'conversations':>14}{'PSS':>12}{'RSS':>12}{'processes':>10}")
+        print(f"{'stage':<18}{'seconds':>11}{'conversations':>14}{'PSS':>12}{'RSS':>12}{'processes':>10}")
         runs = {}
-        turns = [n for n in ("read", "doctor", "duplicates") if n in given.only]
+        turns = [n for n in ("read", "doctor", "duplicates", "prepare_and_rules") if n in given.only]
         turns += [n for i in range(given.rounds) for n in (("prepare", "trl"), ("trl", "prepare"))[i % 2] if n in given.only]
         for name in [n for n in turns if there(n)]:
             runs.setdefault(name, []).append(measure(name, path))

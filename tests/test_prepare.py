@@ -11,70 +11,16 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ftlab.core import _byte_tokenizer, sha256
-from ftlab.data import Bad, pieces
-from ftlab.prepare import Preparer, _Frames, _in_order, encode_many, prepare_file
+from ftlab.data import pieces
+from ftlab.prepare import Preparer, _in_order, prepare_file
 from ftlab.rules import KINDS
-from ftlab.tokens import IGNORE_INDEX, _spans, encode
-
-CHATML = ("{% for m in messages %}{% if loop.first and m.role != 'system' %}{{ '<|im_start|>system\nBe kind.<|im_end|>\n' }}"
-          "{% endif %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
-          "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
-MARKED = ("{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' }}{% if m.role == 'assistant' %}{% generation %}"
-          "{{ m.content + '<|im_end|>' }}{% endgeneration %}{% else %}{{ m.content + '<|im_end|>' }}{% endif %}{{ '\n' }}"
-          "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
-STRIPS = ("{{ bos_token }}{% for m in messages %}{% if m.role == 'assistant' %}{{ ' ' + m.content.strip() + eos_token }}"
-          "{% else %}{{ '[' + m.role + '] ' + m.content.strip() }}{% endif %}{% endfor %}")
-MOVES = "{{ messages|length }}" + CHATML
-TEMPLATES = {"chatml": CHATML, "marked": MARKED, "strips": STRIPS}
+from ftlab.tokens import IGNORE_INDEX, encode
 
 
-def tokenizer(template=CHATML):
-    tok = _byte_tokenizer()
-    tok.chat_template = template
-    return tok
 
-
-text = st.text(st.sampled_from("ab mark0of2\n é日🙂<|>{}"), min_size=1, max_size=20).filter(lambda t: t.strip())
-conversation = st.builds(
-    lambda system, rounds: {"messages": [{"role": "system", "content": s} for s in system] + [
-        {"role": r, "content": t} for pair in rounds for r, t in zip(("user", "assistant"), pair)]},
-    st.lists(text, max_size=1), st.lists(st.tuples(text, text), min_size=1, max_size=3))
-
-
-@pytest.mark.parametrize("template", TEMPLATES)
-@given(st.lists(conversation, max_size=5))
-@settings(max_examples=100, deadline=None)
-def test_many_at_once_equal_one_by_one(template, conversations):
-    tok = tokenizer(TEMPLATES[template])
-    assert encode_many(conversations, tok) == [encode(c, tok) for c in conversations]
-
-
-@given(conversation)
-@settings(max_examples=100, deadline=None)
-def test_a_frame_finds_what_the_safe_way_finds(talk):
-    frames = _Frames(tokenizer())
-    assert frames(talk["messages"]) == _spans(talk["messages"], frames.render)
-
-
-def test_a_template_that_moves_turns_is_refused_in_its_place():
-    talk = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
-    got = encode_many([talk, talk], tokenizer(MOVES))
-    assert [g.code for g in got] == ["unsafe-template"] * 2
-    tok = tokenizer()
-    tok.eos_token = "<|endoftext|>"
-    assert encode_many([talk], tok)[0].code == "missing-eos"
-
-
-def test_too_long_is_named_and_the_others_stay_in_place():
-    tok, talk = tokenizer(), lambda n: {"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y" * n}]}
-    size = len(encode(talk(10), tok)["input_ids"])
-    got = encode_many([talk(10), talk(11), talk(1)], tok, max_length=size)
-    assert [isinstance(g, Bad) for g in got] == [False, True, False]
-    assert got[1].code == "too-long" and f"{size + 1} tokens" in got[1].what
+def tokenizer(): return _byte_tokenizer()
 
 
 # ---- files

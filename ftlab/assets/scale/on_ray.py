@@ -1,6 +1,7 @@
-"""Prepare many files on a Ray cluster. Edit the block below, then `python on_ray.py` where Ray's head runs.
+"""Prepare many files on a Ray cluster. Edit the block below, then `RAY_ADDRESS=auto python on_ray.py` on its head node.
 
-Needs `pip install ray` beside ftlab[scale], on every node the same versions.
+Without RAY_ADDRESS, Ray starts a cluster of this one machine. `pip install ray` beside ftlab[scale], on every node
+the same versions.
 Afterwards: load_dataset("parquet", data_files=f"{OUT}/rows/*.parquet"); what was set aside is in OUT/rejected.
 """
 from glob import glob
@@ -22,7 +23,4 @@ executor = RayPipelineExecutor(
     steps(FILES, AutoTokenizer.from_pretrained(model_path(MODEL)), OUT, MAX_LENGTH),
     tasks=len(FILES), cpus_per_task=1, mem_per_cpu_gb=2, logging_dir=LOGS)
 
-if __name__ == "__main__":
-    import ray
-    ray.init(address="auto")
-    executor.run()
+if __name__ == "__main__": executor.run()
