@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['ReadConversations', 'CheckConversations', 'TokeniseConversations', 'steps']
 
-# %% ../nbs/06d_scale.ipynb #8a1ed12a
+# %% ../nbs/06d_scale.ipynb #3739124c
 import os
 from pathlib import Path
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.filters.base_filter import BaseFilter
 from datatrove.pipeline.writers import ParquetWriter
-from .data import Bad, pieces
-from .prepare import Preparer, _schema, check, encode_many
+from .data import pieces
+from .prepare import Preparer, _reason, _schema
 
 # %% ../nbs/06d_scale.ipynb #37f83708
 class ReadConversations(PipelineStep):
@@ -34,32 +34,30 @@ class ReadConversations(PipelineStep):
                 yield Document(text=piece.raw.decode(errors="replace"), id=f"{file}:{piece.line}",
                     metadata={"file": file, "line": piece.line, "hash": piece.hash, "piece": piece})
 
-# %% ../nbs/06d_scale.ipynb #700147ee
+# %% ../nbs/06d_scale.ipynb #6dc08fb3
 class CheckConversations(BaseFilter):
     "Sets aside what can't be read or breaks a rule"
     name = "check"
 
     def __init__(self,
-        special=(),      # the tokenizer's special tokens
-        tools=False,     # let tool messages pass
-        rejected=None,   # a datatrove writer
+        preparer:Preparer, # what it checks for
+        rejected=None,     # a datatrove writer
     ):
         super().__init__(rejected)
-        self.special,self.tools = tuple(special),tools
+        self.preparer = preparer
 
     def filter(self, doc):
-        messages,faults = check(doc.metadata["piece"], self.special, self.tools)
-        if messages is None: return _refuse(doc, faults)
+        messages,faults = self.preparer.check(doc.metadata["piece"])
+        if messages is None: return _refuse(doc, None, faults)
         doc.metadata["messages"] = messages
         return True
 
-def _refuse(doc, faults):
-    "The first error is the reason"
-    from ftlab.rules import KINDS
-    code,doc.metadata["what"] = next(f for f in faults if KINDS[f[0]][0] == "error")
+def _refuse(doc, row, faults=()):
+    "False and its code, as a filter of datatrove says it"
+    code,doc.metadata["what"] = _reason(row, faults)
     return False,code
 
-# %% ../nbs/06d_scale.ipynb #2d9be22c
+# %% ../nbs/06d_scale.ipynb #4e6bcdd9
 class TokeniseConversations(BaseFilter):
     "Adds input_ids and labels; sets aside what is too long or can't be masked"
     name = "tokenise"
@@ -78,13 +76,11 @@ class TokeniseConversations(BaseFilter):
     def filter(self, doc): return self.filter_batch([doc])[0]
 
     def filter_batch(self, batch):
-        p = self.preparer
-        rows = encode_many([{"messages": d.metadata["messages"]} for d in batch], p.tokenizer, p.max_length, p.frames)
-        for doc,row in zip(batch, rows):
-            if not isinstance(row, Bad): doc.metadata |= row
-        return [_refuse(d, [(r.code, r.what)]) if isinstance(r, Bad) else True for d,r in zip(batch, rows)]
+        rows = self.preparer.encode([doc.metadata["messages"] for doc in batch])
+        for doc,row in zip(batch, rows): doc.metadata |= row if isinstance(row, dict) else {}
+        return [True if isinstance(r, dict) else _refuse(doc, r) for doc,r in zip(batch, rows)]
 
-# %% ../nbs/06d_scale.ipynb #498aad54
+# %% ../nbs/06d_scale.ipynb #9ba105e4
 def _as_row(writer, doc):
     return {k: doc.metadata[k] for k in ("input_ids", "labels", "file", "line", "hash")}
 
@@ -96,15 +92,15 @@ def steps(
     tokenizer,            # a fast tokenizer with a chat template
     out:str|Path,         # a folder that all nodes see: rows/ and rejected/ are made in it
     max_length:int=None,  # longest conversation, in tokens
-    tools:bool=False,     # let tool messages pass
+    **how,                # tools, rules: as for `prepare_file`
 )->list: # read, check, tokenise, write
     "The pipeline, for any of datatrove's executors"
     import pyarrow as pa
-    preparer = Preparer(tokenizer, max_length, tools=tools)
+    preparer = Preparer(tokenizer, max_length, **how)
     reason = pa.schema([(k, pa.int64() if k == "line" else pa.string())
                         for k in ("file", "line", "hash", "filter_reason", "what")])
     aside = lambda step: ParquetWriter(f"{out}/rejected", f"{step}-${{rank}}.parquet", adapter=_as_reason, schema=reason)
     return [ReadConversations(files),
-            CheckConversations(preparer.special, tools, aside("check")),
+            CheckConversations(preparer, aside("check")),
             TokeniseConversations(preparer, aside("tokenise")),
             ParquetWriter(f"{out}/rows", adapter=_as_row, schema=_schema(False).append(pa.field("file", pa.string())))]
