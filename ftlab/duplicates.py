@@ -157,13 +157,11 @@ class _Text(NamedTuple):
     question:list   # words
     answer:list     # words
     shingles:set    # of both
-    numbers:list    # words of the question that start with a digit
 
 def _text(messages):
     question, answer = _parts(messages)
     system = messages[0]["content"].strip() if messages[0]["role"] == "system" else ""
-    numbers = sorted(w for w in question if w[0].isdigit())
-    return _Text(system, question, answer, shingles(question + answer), numbers)
+    return _Text(system, question, answer, shingles(question + answer))
 
 def _boilerplate(get, rows, least=20, sample=2000, most=500_000):
     "Shingles that `least` of a sample of the conversations hold."
@@ -178,16 +176,24 @@ def _boilerplate(get, rows, least=20, sample=2000, most=500_000):
 # %% ../nbs/05d_duplicates.ipynb #18d8fc98
 NEAR = np.dtype([("later", "<i8"), ("first", "<i8"), ("similarity", "<f8")])
 
-def _verdict(a, b, same_question, threshold, common):
+def _differs(a, b):
+    "Does a ask for something that b does not know of, and answer accordingly?"
+    known = {*b.question, *b.answer}
+    asked = {w for w in a.question if w[0].isdigit()} | set(a.question) & set(a.answer)
+    return a.answer != b.answer and not asked <= known
+
+def _own(a, b, common):
+    "The share that is found in the other of what the poorer text has beside boilerplate."
+    a, b = a.shingles - common, b.shingles - common
+    return len(a & b) / max(1, min(len(a), len(b)))
+
+def _verdict(a, b, threshold, common):
     "(near or alike or None, similarity) of two texts."
     similarity = jaccard(a.shingles, b.shingles)
     if similarity < threshold: return None, similarity
-    if same_question:
-        copied = jaccard(shingles(a.answer), shingles(b.answer)) >= .5
-        return "near" if copied else None, similarity
-    other = a.numbers != b.numbers and a.answer != b.answer
-    own = jaccard(a.shingles - common, b.shingles - common)
-    return "alike" if other or own < threshold else "near", similarity
+    halves = [jaccard({*p}, {*q}) >= .5 for p, q in ((a.question, b.question), (a.answer, b.answer))]
+    other = _differs(a, b) and _differs(b, a) or _own(a, b, common) < threshold
+    return "near" if all(halves) and not other else "alike", similarity
 
 # %% ../nbs/05d_duplicates.ipynb #bbd53647
 def near_duplicates(
@@ -208,8 +214,7 @@ def near_duplicates(
     text = lru_cache(256)(lambda row: _text(get(row)))
     for later, first in pairs.tolist():
         if later in found["near"]: continue
-        same = prints["question"][later] == prints["question"][first]
-        kind, similarity = _verdict(text(later), text(first), same, threshold, common)
+        kind, similarity = _verdict(text(later), text(first), threshold, common)
         if kind: found[kind].setdefault(later, (first, similarity))
     for later in found["near"]: found["alike"].pop(later, None)
     return tuple(np.array([(i, *x) for i, x in sorted(f.items())], NEAR) for f in found.values())
@@ -292,21 +297,19 @@ def leaks(
     get_train,           # get_train(index): the messages of a training record
     get_test,            # get_test(index): those of a test record
     overlap:Overlap|None=None, # of the test set, with all hits added; None: no search by n-grams
-    threshold:float=.8,  # similarity of near duplicates
+    threshold:float=.8,  # similarity from which two are near duplicates
 )->list[Leak]:           # one for each test record that the training set gives away
     "Test records that were seen in training."
     found, common = {}, None
     for row, other, how, similarity in _suspects(train, test, threshold, overlap):
         if row in found: continue
         a, b = _text(get_test(row)), _text(get_train(other))
-        if a.answer != b.answer:
-            numbers = {w for w in b.question + b.answer if w[0].isdigit()}
-            if a.system and b.system and a.system != b.system: continue
-            if how != "same question" and not numbers.issuperset(a.numbers): continue
-        if how == "near duplicate":
+        if how == "same question":
+            if a.system and b.system and a.system != b.system and a.answer != b.answer: continue
+        elif how == "near duplicate":
             if common is None: common = _boilerplate(get_train, np.arange(len(train)))
-            similarity = jaccard(a.shingles, b.shingles)
-            own = jaccard(a.shingles - common, b.shingles - common)
-            if min(similarity, own) < threshold: continue
+            kind, similarity = _verdict(a, b, threshold, common)
+            if kind != "near": continue
+        elif _differs(a, b): continue
         found[row] = Leak(row, other, similarity, how)
     return [found[row] for row in sorted(found)]
