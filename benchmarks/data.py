@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -176,7 +177,7 @@ def measure(name, path):
     "One stage in a fresh process and a fresh folder: its facts, seconds and peak memory; None where it is not there"
     import psutil
     with tempfile.TemporaryDirectory(prefix="ftlab-bench-", dir=path.parent) as folder:
-        start = time.perf_counter()
+        start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         run = subprocess.Popen([sys.executable, __file__, "--stage", name, str(path), folder], text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": folder})
@@ -184,11 +185,12 @@ def measure(name, path):
         watch = threading.Thread(target=memory, args=(psutil.Process(run.pid), peak, done))
         watch.start()
         out, err = run.communicate()
-        seconds = time.perf_counter() - start
+        seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
         done.set(); watch.join()
     if run.returncode: raise SystemExit(f"{name} failed:\n{err[-3000:]}")
     facts = json.loads(out.splitlines()[-1])
-    return {**facts, "seconds": seconds, "peak_pss_gb": peak["pss"] / 1e9, "peak_rss_gb": peak["rss"] / 1e9,
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {**facts, "seconds": seconds, "cpu_seconds": cpu, "peak_pss_gb": peak["pss"] / 1e9, "peak_rss_gb": peak["rss"] / 1e9,
             "processes": peak["processes"]}
 
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['check', 'Preparer', 'prepare_file']
 
-# %% ../nbs/06c_prepare.ipynb #83cd10ad
+# %% ../nbs/06c_prepare.ipynb #aa6a8596
 import json
 import multiprocessing
 import os
@@ -21,8 +21,9 @@ from hashlib import blake2b
 from itertools import chain, islice
 from multiprocessing.connection import wait
 from pathlib import Path
-from .data import judge, pieces
+from .data import judge
 from .pack import best_fit, join
+from .pieces import _name, pieces
 from .rules import KINDS, examine
 from .tokens import IGNORE_INDEX, encode_batch
 
@@ -150,7 +151,7 @@ def _chunks(source, rows=2048, size=2**23):
         if len(chunk) == rows or n >= size: yield chunk; chunk,n = [],0
     if chunk: yield chunk
 
-# %% ../nbs/06c_prepare.ipynb #268efccd
+# %% ../nbs/06c_prepare.ipynb #7574c2b3
 def _describe(folder, schema, digest):
     "What `datasets` wants to know of an Arrow file"
     value = lambda t: {"dtype": str(t), "_type": "Value"}
@@ -173,17 +174,18 @@ def _write(preparer, source, folder, workers, bar):
          open(folder/"rejected.jsonl", "w", encoding="utf-8") as rejected:
         for batch,named,more in _in_order(preparer, chain(head, chunks), workers):
             if batch: table.write_batch(pa.ipc.read_record_batch(batch, schema)); digest.update(batch)
-            for r in named: rejected.write(json.dumps({"file": str(source), **r}) + "\n")
+            for r in named: rejected.write(json.dumps({"file": _name(source), **r}) + "\n")
             counts.update(more); codes.update(r["code"] for r in named); bar(counts)
     _describe(folder, schema, digest.hexdigest())
     return counts,codes
 
-# %% ../nbs/06c_prepare.ipynb #c7eaeb92
+# %% ../nbs/06c_prepare.ipynb #8d9accee
 def _progress(source, show):
     "A function to call with the counts so far"
     if not show: return lambda counts: None
     from tqdm.auto import tqdm
-    path,bar,size = Path(str(source)),tqdm(unit=" conversations", desc=Path(str(source)).name),0
+    path,size = Path(source if isinstance(source, (str, Path)) else ""),0
+    bar = tqdm(unit=" conversations", desc=path.name or _name(source))
     if path.is_file():
         with path.open("rb") as f: size = path.stat().st_size*(f.read(1) in b"{[")   # 0: compressed, or a table
     def update(counts):
@@ -191,7 +193,7 @@ def _progress(source, show):
         bar.update(counts["records"] - bar.n)
     return update
 
-# %% ../nbs/06c_prepare.ipynb #6d539670
+# %% ../nbs/06c_prepare.ipynb #988a33af
 def prepare_file(
     source,               # what `data.pieces` reads: a path, "-", a hub id, a Dataset, a list
     tokenizer,            # a fast tokenizer with a chat template, or its model's name or folder
@@ -218,7 +220,7 @@ def prepare_file(
     try:
         counts,codes = _write(preparer, source, new, workers, _progress(source, progress))
         if not counts["rows"]: raise ValueError(
-            f"{source}: none of {counts['records']} records can be used: {dict(codes) or 'it is empty'}; "
+            f"{_name(source)}: none of {counts['records']} records can be used: {dict(codes) or 'it is empty'}; "
             "see `ftlab data doctor`")
         facts = _facts(counts, codes, preparer)
         (new/"prepare.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
