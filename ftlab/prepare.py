@@ -118,7 +118,7 @@ def _chunk(preparer, pieces:list)->tuple: # Arrow bytes or None, rejected as dic
              for p,code,what in rejected]
     return batch.serialize().to_pybytes() if rows else None,named,counts
 
-# %% ../nbs/06c_prepare.ipynb #e990586d
+# %% ../nbs/06c_prepare.ipynb #90ac69e7
 def _begin(packed_up):
     "In a new worker"
     global _worker
@@ -132,7 +132,8 @@ def _work(pieces): return _chunk(_worker, pieces)
 
 def _in_order(preparer, chunks, workers):
     "What `preparer` makes of each chunk, in their order, with few of them under way"
-    if not workers: yield from map(partial(_chunk, preparer), chunks); return
+    if not workers or __name__ == "__main__":     # a new process can import a module, not a notebook
+        yield from map(partial(_chunk, preparer), chunks); return
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"),
                              _begin, (pickle.dumps(preparer),)) as pool:
         under_way = deque()
