@@ -279,20 +279,69 @@ def _memory(title, got, gpu, fit, steps):
 
 @data_app.command()
 def doctor(file: DataFile,
+           against: A[str, Opt(metavar="FILE", help="The test set: what both hold is a leak.")] = "",
+           fix: A[str, Opt(metavar="DIR", help="Write clean.jsonl, rejected.jsonl (with reasons) and report.json there.")] = "",
+           html: A[str, Opt(metavar="FILE", help="Write the report as a page.")] = "",
+           model: A[str, Opt(help="Check the tokens too, with this model's tokenizer and chat template.")] = "",
+           weights: Weights = "real",
+           max_length: A[int, Opt(min=1, help="Longest conversation in tokens; goes with --model.")] = None,
+           allow: A[list[str], Opt(metavar="CODE", help="Keep records with this error; may be repeated.")] = None,
+           drop: A[list[str], Opt(metavar="CODE", help="Reject records with this warning; may be repeated.")] = None,
+           tools: A[bool, Opt("--tools", help="Keep tool calls and the turns of tools.")] = False,
+           workers: A[int, Opt(min=1, help="Processes; one for each core if left out.")] = None,
            most: A[int, Opt("-n", help="Lines shown of each kind; --json has all.")] = 10, as_json: Json = False):
-    """Examine a training file: every bad record by file and line, and what to do about it.
+    """Examine training data: every bad record by file and line, and what to do about it.
 
-    Example: ftlab data doctor data/cron/train.jsonl
+    Example: ftlab data doctor train.jsonl --against test.jsonl --fix build/clean --drop exact-duplicate
     """
     from dataclasses import asdict
 
-    from ftlab.data import doctor
-    report = doctor(file)
-    if as_json:
-        _json({"file": report.file, "total": report.total, "records": report.records, "rejected": report.rejected,
-               "counts": report.counts, "findings": [asdict(f) for f in report.findings]})
-    else: _findings(report, most)
+    from ftlab import doctor as room
+    if max_length and not model: raise ValueError("--max-length counts tokens: name the tokenizer's --model too")
+    how = {"tools": tools, "allow": tuple(allow or ()), "drop": tuple(drop or ())}
+    if model: how |= _token_rules(_tokenizer(model, weights), max_length)
+    with _Reading(file) as progress:
+        how |= {"against": against or None, "workers": workers, "progress": progress}
+        report = room.fix(file, fix, **how) if fix else room.doctor(file, **how)
+    if html:
+        from ftlab.report import write_report
+        write_report(report, html)
+    if as_json: _json(asdict(report) | {"counts": report.counts})
+    else:
+        _findings(report, most)
+        for path in filter(None, (fix, html)): print(f"written: {path}")
     raise typer.Exit(report.exit_code)
+
+
+def _token_rules(tokenizer, max_length):
+    "Settings of the doctor that need a tokenizer"
+    from functools import partial
+
+    from ftlab.tokens import token_faults
+    return {"special": tuple(tokenizer.all_special_tokens),
+            "check": partial(token_faults, tokenizer=tokenizer, max_length=max_length)}
+
+
+class _Reading:
+    "On a terminal, how far a long file is read and how long the rest takes"
+    def __init__(self, file):
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        console, path = _console(stderr=True), Path(file)
+        self.size = path.stat().st_size if path.is_file() else None
+        self.bar = Progress(TextColumn("reading"), BarColumn(bar_width=20), TextColumn("{task.percentage:.0f}%"),
+                            TextColumn("{task.fields[records]:,} records"), TimeRemainingColumn(), console=console,
+                            disable=not console.is_terminal, transient=True)
+
+    def __enter__(self):
+        self.bar.start()
+        self.task = self.bar.add_task("", total=self.size, records=0)
+        return self
+
+    def __exit__(self, *why): self.bar.stop()
+
+    def __call__(self, records, size):
+        packed = self.size is not None and size > self.size      # a packed file: its end is not known
+        self.bar.update(self.task, completed=size, records=records, **({"total": None} if packed else {}))
 
 
 def _findings(report, most):

@@ -74,19 +74,22 @@ def pick_dtype(
     return torch.bfloat16 if faster/plain >= 1.3 else torch.float32
 
 # %% ../nbs/00_core.ipynb #e4e23341
-def write_json(
-    path:str|Path, # where
-    obj,           # what json can hold
-)->Path:
-    "Write `obj` as JSON: beside `path` first, then renamed over it"
+def _write_text(path:str|Path, text:str)->Path:
+    "Write `text` as UTF-8: beside `path` first, then renamed over it"
     path = Path(path); path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(obj, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     fd,tmp = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(fd, "w", encoding="utf-8") as f: f.write(text)
         os.chmod(tmp, 0o644); os.replace(tmp, path)
     except BaseException: os.unlink(tmp); raise
     return path
+
+def write_json(
+    path:str|Path, # where
+    obj,           # what json can hold
+)->Path:
+    "Write `obj` as JSON, whole or not at all"
+    return _write_text(path, json.dumps(obj, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 # %% ../nbs/00_core.ipynb #718101fa
 def sha256(

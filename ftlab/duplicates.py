@@ -77,10 +77,11 @@ def fingerprints(
     for messages in conversations:
         exact = [f"{m['role']}\0{m['content']}" for m in messages]
         question, answer = _parts(messages)
-        asked = " ".join(question) or "\0".join(exact[:-1])
-        plain = f"{asked}\0{' '.join(answer) or exact[-1]}"
-        digests += map(_digest, ("\0".join(exact), "\0".join(exact[:-1]), plain, asked))
         sets.append(shingles(question + answer))
+        asked = " ".join(question) or "\0".join(exact[:-1])
+        prompt = exact[0] if messages[0]["role"] == "system" and len(sets[-1]) < _SHORTEST else ""
+        plain = f"{prompt}\0{asked}\0{' '.join(answer) or exact[-1]}"
+        digests += map(_digest, ("\0".join(exact), "\0".join(exact[:-1]), plain, asked))
     numbers = np.frombuffer(b"".join(digests), "<u8").reshape(-1, len(_DIGESTS))
     for name, column in zip(_DIGESTS, numbers.T): out[name] = column
     out["size"], out["sketch"] = [len(s) for s in sets], _sketches(sets)
@@ -114,10 +115,10 @@ def _key(prints, band):
     cut = prints["sketch"][:, _ROWS*band:_ROWS*band + 8]
     return np.ascontiguousarray(cut).view(">u8").ravel().astype(np.uint64)
 
-def _agreement(a, b, block=1 << 16):
-    "The share of minima that agree, row by row."
-    parts = [(a[k:k+block]["sketch"] == b[k:k+block]["sketch"]).mean(1) for k in range(0, len(a), block)]
-    return np.concatenate(parts or [np.empty(0)])
+def _agreement(a, i, b, j, block=1 << 16):
+    "The share of minima that agree in rows i of a and j of b."
+    cuts = [slice(k, k + block) for k in range(0, len(i), block)]
+    return np.concatenate([np.empty(0)] + [(a[i[c]] == b[j[c]]).mean(1) for c in cuts])
 
 def _best(found, width, most):
     "The pairs (i, j, agreement), each once, and at most so many for each i."
@@ -134,18 +135,19 @@ def _candidates(base, probe, threshold, before=False, reach=4, most=4):
     found = [np.empty(0, int), np.empty(0, int), np.empty(0)]
     for band in range(_BANDS if len(base) else 0):
         keys, mine = _key(base, band), _key(probe, band)
-        order = np.argsort(keys, kind="stable")
-        keys = keys[order]
+        order, turn = (np.argsort(x, kind="stable") for x in (keys, mine))
+        keys, mine = keys[order], mine[turn]
         at = np.searchsorted(keys, mine)
+        keys, mine = keys >> np.uint64(16), mine >> np.uint64(16)   # the band alone
         for step in range(-reach, reach):
             where = np.clip(at + step, 0, len(keys) - 1)
-            i = np.flatnonzero(keys[where] >> np.uint64(16) == mine >> np.uint64(16))
-            j = order[where[i]]
+            hit = np.flatnonzero(keys[where] == mine)
+            i, j = turn[hit], order[where[hit]]
             sizes = np.stack([probe["size"][i], base["size"][j]])
             near = sizes.min(0) >= threshold * sizes.max(0)
             if before: near &= j < i
             i, j = i[near], j[near]
-            share = _agreement(probe[i], base[j])
+            share = _agreement(probe["sketch"], i, base["sketch"], j)
             found = [np.r_[x, y[share >= floor]] for x, y in zip(found, (i, j, share))]
         found = _best(found, len(base), most)
     i, j, _ = found
@@ -208,7 +210,8 @@ def near_duplicates(
     copies = _repeats(prints["plain"], rows)
     rows = _without(rows, copies)
     long = rows[prints["size"][rows] >= _SHORTEST]
-    pairs = long[_candidates(prints[long], prints[long], threshold, before=True)]
+    some = prints[long]
+    pairs = long[_candidates(some, some, threshold, before=True)]
     found = {"near": {later: (first, 1.) for later, first in copies.tolist()}, "alike": {}}
     common = _boilerplate(get, rows) if len(pairs) else set()
     text = lru_cache(256)(lambda row: _text(get(row)))

@@ -25,9 +25,9 @@ from itertools import chain, count
 from pathlib import Path
 from .core import _is_hub_id, cache_dir
 
-# %% ../nbs/04d_pieces.ipynb #cb04201e
+# %% ../nbs/04d_pieces.ipynb #59f5d520
 _BOM = b"\xef\xbb\xbf"
-_LIMIT, _DEEPEST = 10_000_000, 100     # bytes in one record; brackets within brackets
+_LIMIT, _DEEPEST, _TALLEST = 10_000_000, 100, 100_000   # bytes, brackets in brackets, a row's lines
 
 class Bad(ValueError):
     "A record that cannot be used: the code of the finding, and what was seen."
@@ -90,8 +90,8 @@ def _decode(text):
     except RecursionError: raise Bad("nested-too-deep", "brackets within brackets") from None
     except ValueError as e: raise Bad("bad-json", str(e)[:60]) from None
 
-# %% ../nbs/04d_pieces.ipynb #54b606a3
-_STRING = rb'[^"\\\n]*(?:\\[^\n][^"\\\n]*)*(?:"|\\?\n|(?P<cut>\\?\Z))'   # ends with its line
+# %% ../nbs/04d_pieces.ipynb #7bfcb3f2
+_STRING = rb'(?:[^"\\\n]++|\\[^\n])*+(?:"|\\?\n|(?P<cut>\\?\Z))'      # it ends with its line
 _TOKEN, _REST = re.compile(rb'"' + _STRING + rb'|[\[\]{},]'), re.compile(_STRING)
 
 def _shallow(raw):
@@ -200,7 +200,7 @@ def _cell(name, text):
     if name not in ("label", "weight"): return text
     return {"true": True, "false": False, "": None, "1": 1}.get(text.lower(), text)
 
-# %% ../nbs/04d_pieces.ipynb #235b6042
+# %% ../nbs/04d_pieces.ipynb #2d3f2e03
 def _cells(used, names, row):
     raw = b"\n".join(piece.raw for piece in used)
     try:
@@ -220,6 +220,7 @@ def _rows(chunks, delimiter, names):
     def feed():
         while piece := again.popleft() if again else next(lines, None):
             used.append(piece)
+            if len(used) > _TALLEST: raise csv.Error("a quote is left open")
             yield piece.raw.decode(errors="replace") + "\n"
     while True:
         used.clear()

@@ -6,10 +6,11 @@
 __all__ = ['home', 'build_dir', 'collect', 'page']
 
 # %% ../nbs/20b_results.ipynb #6031ae27
-import importlib.resources, json, os
+import json, os
 from pathlib import Path
 import yaml
-from .core import cache_dir, recall, write_json
+from .core import _write_text, cache_dir, recall, write_json
+from .report import render
 
 # %% ../nbs/20b_results.ipynb #2db82886
 def home(
@@ -121,16 +122,8 @@ def page(
     out:str|Path, # the HTML file to write
 )->Path: # out
     "The results as one HTML file that needs nothing else"
-    import jinja2
-    folder = importlib.resources.files("ftlab")/"assets/templates"
-    env = jinja2.Environment(loader=jinja2.FileSystemLoader(str(folder)), autoescape=True,
-                             trim_blocks=True, lstrip_blocks=True)
     headline,lead = _words(summary)
     hero = next((r for r in summary.get("samples", []) if r[5] and not r[4]), None)
     curve = _curve(summary["loss"]) if summary.get("loss") else None
-    text = env.get_template("course.html").render(s=summary, headline=headline, lead=lead,
-                                                  hero=hero, curve=curve, flat=_flat)
-    out = Path(out); out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.parent/f".{out.name}"
-    part.write_text(text, encoding="utf-8"); part.replace(out)
-    return out
+    return _write_text(out, render("course.html", s=summary, headline=headline, lead=lead,
+                                   hero=hero, curve=curve, flat=_flat))

@@ -13,8 +13,8 @@ from difflib import get_close_matches
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from .core import (_is_hub_id, device, load_model, manifest, model_path, pick_dtype,
-                        seed_everything, sha256, write_json)
+from .core import (device, load_model, manifest, model_path, pick_dtype, seed_everything, sha256,
+                        write_json)
 import torch
 import yaml
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
@@ -22,9 +22,10 @@ from peft.optimizers import create_loraplus_optimizer
 from peft.tuners.lora import Linear
 from safetensors.torch import load_file
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
-from .data import load
+from .doctor import gate
 from .lora import LoRAProduct
 from .pack import collate, packed_loss, use_packing
+from .pieces import local
 from .tokens import IGNORE_INDEX, encode
 
 # %% ../nbs/07_train.ipynb #db5c0825
@@ -34,6 +35,7 @@ class Recipe:
     model:str = "smollm2-135m-instruct" # embedded name, folder or hub id
     weights:str = "real"                # real, or random (from the config, nothing downloaded)
     data:str = ""                       # a file that `ftlab.data.load` reads, or a hub id
+    allow:str = ""                      # errors of the data to go on with, by code: secret,tool-role
     limit:int = 0                       # train on the first so many conversations; 0: all
     system:str = ""                     # system prompt for conversations that have none
     method:str = "lora"                 # lora, or qlora (4-bit base, needs bitsandbytes)
@@ -102,10 +104,8 @@ def prepare(
     tokenizer,
 )->list[dict]: # rows as from `tokens.encode`
     "The recipe's data, encoded; an error in the data stops here and names file and line"
-    loaded = load(_local(recipe.data))
-    bad = [f for f in loaded.findings if f.level == "error"]
-    if bad: raise ValueError(f"{len(bad)} records of {recipe.data} can't be used; the first: "
-                             f"{bad[0].file}:{bad[0].line} {bad[0].what}; see `ftlab data doctor`")
+    allow = [code for code in recipe.allow.replace(" ", "").split(",") if code]
+    loaded = gate(recipe.data, allow, special=tuple(tokenizer.all_special_tokens))
     rows = []
     for record,(file,line,_) in zip(loaded.records[:recipe.limit or None], loaded.origins):
         messages = record["messages"]
@@ -114,18 +114,6 @@ def prepare(
         try: rows.append(encode({"messages": messages}, tokenizer, recipe.max_length))
         except ValueError as e: raise ValueError(f"{file}:{line}: {e}") from e
     return rows
-
-def _local(data:str)->Path:
-    "A file; a hub id is written once as JSONL into the cache"
-    if not _is_hub_id(data): return Path(data)
-    from datasets import load_dataset
-    from ftlab.core import cache_dir
-    path = cache_dir()/"data"/f"{data.replace('/', '--')}.jsonl"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        load_dataset(data, split="train").to_json(tmp := path.with_suffix(".part"), force_ascii=False)
-        tmp.rename(path)
-    return path
 
 # %% ../nbs/07_train.ipynb #a31c343f
 class PackedTrainer(Trainer):
@@ -244,7 +232,7 @@ def _keep(run, new, recipe, model, tokenizer, rows, metrics)->Path:
     (new/"recipe.yaml").write_text(yaml.safe_dump(asdict(recipe), sort_keys=False), encoding="utf-8")
     tokens = sum(len(r["input_ids"]) for r in rows)
     write_json(new/"manifest.json", manifest(
-        data=sha256(_local(recipe.data)), adapter=sha256(new/"adapter/adapter_model.safetensors"),
+        data=sha256(local(recipe.data)), adapter=sha256(new/"adapter/adapter_model.safetensors"),
         model=recipe.model, weights=recipe.weights, dtype=str(model.get_base_model().dtype),
         conversations=len(rows), tokens=tokens, seconds=metrics["train_runtime"],
         taught=sum(l != IGNORE_INDEX for r in rows for l in r["labels"])/tokens,

@@ -360,7 +360,11 @@ def bad(tmp_path):
 
 def test_doctor(cmd, data, bad):
     code, out, err = cmd("data", "doctor", data)
-    assert (code, out, err) == (0, f"{data}: 8 lines, 8 records, 0 rejected; nothing found\n", "")
+    assert code == 1 and "warning too-few-examples, 1 of them" in out and out.endswith(": 8 lines, 8 records, 0 rejected\n")
+    (more := data.with_name("more.jsonl")).write_text(
+        "".join(json.dumps({"prompt": f"at {h} o'clock", "completion": f"0 {h} * * *"}) + "\n" for h in range(12)))
+    code, out, err = cmd("data", "doctor", more)
+    assert (code, out, err) == (0, f"{more}: 12 lines, 12 records, 0 rejected; nothing found\n", "")
     code, out, err = cmd("data", "doctor", bad)
     assert code == 1 and err == ""
     assert f"  {bad}:3: completion is missing\n" in out and "error missing-field, 1 of them: fill the field in" in out
@@ -369,7 +373,7 @@ def test_doctor(cmd, data, bad):
     told = json.loads(out)
     assert code == 1 and (told["total"], told["records"], told["rejected"]) == (5, 2, 3)
     assert {f["code"]: f["line"] for f in told["findings"]} == {
-        "exact-duplicate": 2, "missing-field": 3, "bad-json": 4, "special-token-in-text": 5}
+        "too-few-examples": 1, "exact-duplicate": 2, "missing-field": 3, "bad-json": 4, "special-token-in-text": 5}
     assert all(f["what"] and f["do"] and f["file"] == str(bad) for f in told["findings"])
 
 

@@ -27,6 +27,7 @@ from grammar import FAMILIES, Talk  # noqa: E402
 from say_all import example  # noqa: E402
 
 from ftlab.cron import never, parse  # noqa: E402
+from ftlab.duplicates import shingles, words  # noqa: E402
 
 SEED, TRAIN, DEV, TEST = 42, 11000, 200, 400
 HELD_SHARE = 0.15
@@ -140,12 +141,8 @@ def facts(data):
 
 def grams(rows, n=5):
     "All word n-grams of the users' texts."
-    out = set()
-    for row in rows:
-        words = re.findall(r"[a-z0-9:.&/@+-]+", next(
-            m["content"] for m in row["messages"] if m["role"] == "user").lower())
-        out.update(tuple(words[i:i + n]) for i in range(len(words) - n + 1))
-    return out
+    texts = (next(m["content"] for m in row["messages"] if m["role"] == "user") for row in rows)
+    return set().union(*(shingles(words(text), n) for text in texts))
 
 
 def overlap(rows, train):
