@@ -5,26 +5,20 @@
 # %% auto #0
 __all__ = ['check', 'Preparer', 'prepare_file']
 
-# %% ../nbs/06c_prepare.ipynb #aa6a8596
+# %% ../nbs/06c_prepare.ipynb #8c5692ac
 import json
-import multiprocessing
-import os
-import pickle
 import shutil
-import signal
-import threading
-from collections import Counter, deque
-from concurrent.futures import ProcessPoolExecutor
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
-from itertools import chain, islice
-from multiprocessing.connection import wait
+from itertools import islice
 from pathlib import Path
 from .data import judge
 from .pack import best_fit, join
 from .pieces import _name, pieces
 from .rules import KINDS, examine
+from .stream import chunks, in_order
 from .tokens import IGNORE_INDEX, encode_batch
 
 # %% ../nbs/06c_prepare.ipynb #3175b29a
@@ -118,41 +112,7 @@ def _chunk(preparer, pieces:list)->tuple: # Arrow bytes or None, rejected as dic
              for p,code,what in rejected]
     return batch.serialize().to_pybytes() if rows else None,named,counts
 
-# %% ../nbs/06c_prepare.ipynb #90ac69e7
-def _begin(packed_up):
-    "In a new worker"
-    global _worker
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process().sentinel
-    threading.Thread(target=lambda: (wait([parent]), os._exit(1)), daemon=True).start()
-    _worker = pickle.loads(packed_up)
-
-def _work(pieces): return _chunk(_worker, pieces)
-
-def _in_order(preparer, chunks, workers):
-    "What `preparer` makes of each chunk, in their order, with few of them under way"
-    if not workers or __name__ == "__main__":     # a new process can import a module, not a notebook
-        yield from map(partial(_chunk, preparer), chunks); return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"),
-                             _begin, (pickle.dumps(preparer),)) as pool:
-        under_way = deque()
-        try:
-            for chunk in chunks:
-                under_way.append(pool.submit(_work, chunk))
-                if len(under_way) > 2*workers: yield under_way.popleft().result()
-            while under_way: yield under_way.popleft().result()
-        finally: pool.shutdown(cancel_futures=True)
-
-def _chunks(source, rows=2048, size=2**23):
-    "Pieces by the chunk: so many, or so many bytes, whichever comes first"
-    chunk,n = [],0
-    for piece in pieces(source):
-        chunk.append(piece); n += len(piece.raw)
-        if len(chunk) == rows or n >= size: yield chunk; chunk,n = [],0
-    if chunk: yield chunk
-
-# %% ../nbs/06c_prepare.ipynb #7574c2b3
+# %% ../nbs/06c_prepare.ipynb #039e758e
 def _describe(folder, schema, digest):
     "What `datasets` wants to know of an Arrow file"
     value = lambda t: {"dtype": str(t), "_type": "Value"}
@@ -168,12 +128,10 @@ def _write(preparer, source, folder, workers, bar):
     "Everything into `folder`; the counts"
     import pyarrow as pa
     schema,counts,codes,digest = _schema(preparer.packed),Counter(),Counter(),blake2b(digest_size=8)
-    chunks = _chunks(source)
-    head = list(islice(chunks, 2))
-    if len(head) < 2: workers = 0          # one chunk is done before a worker has started
+    passing = chunks(pieces(source), size=2048, most=2**23)
     with pa.OSFile(str(folder/"data-00000-of-00001.arrow"), "wb") as f, pa.ipc.new_stream(f, schema) as table, \
          open(folder/"rejected.jsonl", "w", encoding="utf-8") as rejected:
-        for batch,named,more in _in_order(preparer, chain(head, chunks), workers):
+        for batch,named,more in in_order(partial(_chunk, preparer), passing, workers):
             if batch: table.write_batch(pa.ipc.read_record_batch(batch, schema)); digest.update(batch)
             for r in named: rejected.write(json.dumps({"file": _name(source), **r}) + "\n")
             counts.update(more); codes.update(r["code"] for r in named); bar(counts)
@@ -194,7 +152,7 @@ def _progress(source, show):
         bar.update(counts["records"] - bar.n)
     return update
 
-# %% ../nbs/06c_prepare.ipynb #988a33af
+# %% ../nbs/06c_prepare.ipynb #8507cf74
 def prepare_file(
     source,               # what `data.pieces` reads: a path, "-", a hub id, a Dataset, a list
     tokenizer,            # a fast tokenizer with a chat template, or its model's name or folder
@@ -203,7 +161,7 @@ def prepare_file(
     packed:bool=False,    # fill rows of max_length tokens by best fit
     tools:bool=False,     # let tool messages pass
     rules:bool=True,      # put all rules to each record; not needed after `ftlab data doctor --fix`
-    workers:int=None,     # processes; None: one a core; 0: none beside this one
+    workers:int=None,     # processes; None: one for each core; 1: this one
     overwrite:bool=False, # replace an `out` that is there
     progress:bool=True,   # show a bar
 )->dict: # counts; also in out/prepare.json, and each rejected record in out/rejected.jsonl
@@ -216,7 +174,6 @@ def prepare_file(
         from ftlab.core import model_path
         tokenizer = AutoTokenizer.from_pretrained(model_path(str(tokenizer)))
     preparer = Preparer(tokenizer, max_length, packed, tools, rules)
-    if workers is None: workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     shutil.rmtree(new, ignore_errors=True); new.mkdir(parents=True)
     try:
         counts,codes = _write(preparer, source, new, workers, _progress(source, progress))

@@ -8,14 +8,16 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from ftlab.core import _byte_tokenizer, sha256
 from ftlab.data import pieces
-from ftlab.prepare import Preparer, _in_order, prepare_file
+from ftlab.prepare import Preparer, _chunk, prepare_file
 from ftlab.rules import KINDS
+from ftlab.stream import in_order
 from ftlab.tokens import IGNORE_INDEX, encode
 
 
@@ -50,7 +52,7 @@ def messy(tmp_path_factory):
 
 
 def run(source, out, **how):
-    return prepare_file(source, tokenizer(), out, **{"max_length": 512, "progress": False, "workers": 0} | how)
+    return prepare_file(source, tokenizer(), out, **{"max_length": 512, "progress": False, "workers": 1} | how)
 
 
 def hashes(folder): return {p.name: sha256(p) for p in sorted(Path(folder).iterdir())}
@@ -78,10 +80,10 @@ def test_every_record_is_a_row_or_has_a_name(messy, tmp_path):
 @pytest.mark.parametrize("packed", [False, True])
 def test_the_same_bytes_with_any_number_of_workers(messy, tmp_path, packed):
     got = []
-    for workers in (0, 1, 2, 3):
+    for workers in (1, 2, 3):
         run(messy[0], tmp_path / f"{workers}", packed=packed, workers=workers)
         got.append(hashes(tmp_path / f"{workers}"))
-    assert got[0] == got[1] == got[2] == got[3]
+    assert got[0] == got[1] == got[2]
 
 
 def test_packed_rows_hold_each_conversation_once(messy, tmp_path):
@@ -154,21 +156,21 @@ class Dies(Preparer):
     def rows(self, pieces): os._exit(9)
 
 
-def chunks(records, size=500):
+def cut(records, size=500):
     made = list(pieces(records))
     return (made[i:i + size] for i in range(0, len(made), size))
 
 
 @pytest.mark.slow
 def test_workers_need_no_torch(messy):
-    counts = [c for _, _, c in _in_order(Spy(tokenizer()), chunks(messy[1]), 2)]
+    counts = [c for _, _, c in in_order(partial(_chunk, Spy(tokenizer())), cut(messy[1]), 2)]
     assert len(counts) == 10 and all(c["warned torch=False"] == c["warned false"] == 1 for c in counts)
 
 
 @pytest.mark.slow
 def test_a_worker_that_dies_is_no_endless_wait(messy):
     from concurrent.futures.process import BrokenProcessPool
-    with pytest.raises(BrokenProcessPool): list(_in_order(Dies(tokenizer()), chunks(messy[1]), 2))
+    with pytest.raises(BrokenProcessPool): list(in_order(partial(_chunk, Dies(tokenizer())), cut(messy[1]), 2))
 
 
 @pytest.mark.slow
@@ -178,11 +180,11 @@ def test_few_chunks_are_under_way(messy):
 
     def counted():
         nonlocal taken
-        for chunk in chunks(messy[1], 100):
+        for chunk in cut(messy[1], 100):
             taken += 1
             yield chunk
-    for done, _ in enumerate(_in_order(Preparer(tokenizer()), counted(), 2), 1):
-        assert taken - done <= 4
+    for done, _ in enumerate(in_order(partial(_chunk, Preparer(tokenizer())), counted(), 2), 1):
+        assert taken - done <= 5
         time.sleep(.01)
     assert done == taken == 50
 
@@ -195,13 +197,13 @@ if __name__ == "__main__": run(sys.argv[1], sys.argv[2], workers=2)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("after", [1, 2, 4])
+@pytest.mark.parametrize("after", [0, 2, 5])
 def test_killed_in_the_middle(messy, tmp_path, after):
     "Nothing carries the name, no worker is left, and the next run gives the bytes of an undisturbed one"
     import psutil
     big = tmp_path / "big.jsonl"
     with big.open("w", encoding="utf-8") as f:
-        for i in range(20): f.write("\n".join(map(json.dumps, talks(2000, i))) + "\n")
+        for i in range(8): f.write("\n".join(map(json.dumps, talks(2000, i))) + "\n")
     script = tmp_path / "run.py"
     script.write_text(SCRIPT, encoding="utf-8")
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])

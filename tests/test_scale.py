@@ -43,7 +43,7 @@ def alone(sources, tmp_path_factory):
     folder, rows, reasons = tmp_path_factory.mktemp("alone"), {}, {}
     for path in sources:
         out = folder / path.name
-        prepare_file(path, tokenizer(), out, max_length=256, workers=0, progress=False)
+        prepare_file(path, tokenizer(), out, max_length=256, workers=1, progress=False)
         rows |= {(str(path), r["line"]): r for r in load_from_disk(str(out))}
         for line in (out / "rejected.jsonl").read_text(encoding="utf-8").splitlines():
             r = json.loads(line)
