@@ -77,16 +77,35 @@ def read(path, folder):
     return {"records": sum(judge(p)[1] is not None for p in pieces(path))}
 
 
+def _prints(chunk):
+    from ftlab.data import judge
+    from ftlab.duplicates import fingerprints
+    kept = [m for _, m, _ in map(judge, chunk) if m is not None]
+    return fingerprints(kept), [json.dumps(m).encode() for m in kept]
+
+
 def duplicates(path, folder):
-    "ftlab: exact and near duplicates"
-    raise NotImplementedError
+    "ftlab: read, exact and near duplicates, conflicting answers"
+    import numpy as np
+
+    from ftlab.duplicates import conflicts, exact_duplicates, near_duplicates
+    from ftlab.pieces import pieces
+    from ftlab.stream import Spool, chunks, in_order
+    prints, texts = [], Spool(folder)
+    for some, kept in in_order(_prints, chunks(pieces(path))):
+        prints.append(some)
+        for text in kept: texts.append(text)
+    prints = np.concatenate(prints)
+    near, _ = near_duplicates(prints, lambda i: json.loads(texts[i]))
+    return {"records": len(prints), "exact": len(exact_duplicates(prints)), "near": len(near),
+            "conflicts": len(conflicts(prints))}
 
 
 def doctor(path, folder):
-    "ftlab's doctor on every record and on the set"
+    "ftlab's doctor: read, every rule on every record, and what only the whole set shows, duplicates among it"
     from ftlab.doctor import doctor
     report = doctor(path)
-    return {"records": report.records, "counts": report.counts}
+    return {"records": report.total, "kept": report.records, "counts": report.counts}
 
 
 def prepare(path, folder, rules=False):
@@ -258,7 +277,8 @@ def report(given, size, runs):
               f"TRL cut {cut:,} conversations without a word; ftlab set them aside by name.")
         if theirs["tokens"] - ours["tokens"] != cut * MAX_LENGTH: raise SystemExit("the two did not tokenise alike")
     elif "trl" not in runs: print("\nTRL is not installed, so it was not measured: pip install trl==1.16.0")
-    if "same" in runs: print("{equal:,} of {records:,} conversations have the same tokens and labels in both.".format(**runs["same"][0]))
+    if "same" in runs: print("{equal:,} of {records:,} conversations have the same tokens and labels in both.".format(
+        **runs["same"][0]))
     keep = {name: [{k: round(v, 3) if isinstance(v, float) else v for k, v in run.items()} for run in many]
             for name, many in runs.items()}
     out = given.out or (Path(__file__).with_suffix(".json") if given.n >= 1_000_000 else None)

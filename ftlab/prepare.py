@@ -57,7 +57,7 @@ def _table(kept, size=None):
     return [join([one[i] for i in b]) | {k: pick(b, k) for k in ("line", "hash")}
             for b in best_fit([len(r["input_ids"]) for r in one], size)]
 
-# %% ../nbs/06c_prepare.ipynb #b270e995
+# %% ../nbs/06c_prepare.ipynb #3c152e07
 @dataclass
 class Preparer:
     "From pieces to rows, with one tokenizer and one set of wishes; what is sent to every worker"
@@ -72,8 +72,8 @@ class Preparer:
             "packed rows need max_length, the tokens a row holds")
         self.special = tuple(self.tokenizer.all_special_tokens)
 
-    def rows(self, pieces:list)->tuple: # [(piece, row)] of the good, [(piece, code, what)] of the others, warnings
-        "Every piece is in one of the first two lists, in order"
+    def rows(self, pieces:list)->tuple: # [(piece, row)], [(piece, code, what)], warnings by code
+        "Every piece is in one of the two lists, in order"
         checked,kept,rejected = [(p, *self.check(p)) for p in pieces],[],[]
         rows = iter(self.encode([m for _,m,_ in checked if m is not None]))
         for piece,messages,faults in checked:
@@ -97,28 +97,31 @@ def _reason(row, faults):
     if row is not None: return getattr(row, "code", "unsafe-template"),getattr(row, "what", str(row)[:120])
     return next(f for f in faults if KINDS[f[0]][0] == "error")
 
-# %% ../nbs/06c_prepare.ipynb #a15e744d
+# %% ../nbs/06c_prepare.ipynb #c306ba4b
 def _chunk(preparer, pieces:list)->tuple: # Arrow bytes or None, rejected as dicts, counts
     "What comes back from a worker: one record batch, and what did not become a row"
     import pyarrow as pa
     kept,rejected,warned = preparer.rows(pieces)
     rows,schema = _table(kept, preparer.packed and preparer.max_length),_schema(preparer.packed)
     batch = pa.record_batch([pa.array([r[f.name] for r in rows], f.type) for f in schema], schema=schema)
-    counts = Counter(records=len(pieces), kept=len(kept), rows=len(rows), bytes=sum(len(p.raw) + 1 for p in pieces),
-                     tokens=sum(len(r["input_ids"]) for r in rows),
+    counts = Counter(records=len(pieces), kept=len(kept), rows=len(rows),
+                     bytes=sum(len(p.raw) + 1 for p in pieces), tokens=sum(len(r["input_ids"]) for r in rows),
                      taught=sum(len(r["labels"]) - r["labels"].count(IGNORE_INDEX) for r in rows))
     counts.update({f"warned {code}": n for code,n in warned.items()})
     named = [{"line": p.line, "hash": p.hash, "code": code, "what": what, "do": KINDS[code][1]}
              for p,code,what in rejected]
     return batch.serialize().to_pybytes() if rows else None,named,counts
 
-# %% ../nbs/06c_prepare.ipynb #039e758e
+# %% ../nbs/06c_prepare.ipynb #ba734c22
+_DATA = "data-00000-of-00001.arrow"
+
 def _describe(folder, schema, digest):
     "What `datasets` wants to know of an Arrow file"
     value = lambda t: {"dtype": str(t), "_type": "Value"}
-    feature = lambda t: {"feature": value(t.value_type), "_type": "List"} if hasattr(t, "value_type") else value(t)
+    many = lambda t: {"feature": value(t.value_type), "_type": "List"}
+    feature = lambda t: many(t) if hasattr(t, "value_type") else value(t)
     about = {"dataset_info.json": {"features": {f.name: feature(f.type) for f in schema}},
-             "state.json": {"_data_files": [{"filename": "data-00000-of-00001.arrow"}], "_fingerprint": digest,
+             "state.json": {"_data_files": [{"filename": _DATA}], "_fingerprint": digest,
                             "_format_columns": None, "_format_kwargs": {}, "_format_type": None,
                             "_output_all_columns": False, "_split": "train"}}
     for name,content in about.items():
@@ -129,7 +132,7 @@ def _write(preparer, source, folder, workers, bar):
     import pyarrow as pa
     schema,counts,codes,digest = _schema(preparer.packed),Counter(),Counter(),blake2b(digest_size=8)
     passing = chunks(pieces(source), size=2048, most=2**23)
-    with pa.OSFile(str(folder/"data-00000-of-00001.arrow"), "wb") as f, pa.ipc.new_stream(f, schema) as table, \
+    with pa.OSFile(str(folder/_DATA), "wb") as f, pa.ipc.new_stream(f, schema) as table, \
          open(folder/"rejected.jsonl", "w", encoding="utf-8") as rejected:
         for batch,named,more in in_order(partial(_chunk, preparer), passing, workers):
             if batch: table.write_batch(pa.ipc.read_record_batch(batch, schema)); digest.update(batch)
@@ -138,7 +141,7 @@ def _write(preparer, source, folder, workers, bar):
     _describe(folder, schema, digest.hexdigest())
     return counts,codes
 
-# %% ../nbs/06c_prepare.ipynb #8d9accee
+# %% ../nbs/06c_prepare.ipynb #6654aa1b
 def _progress(source, show):
     "A function to call with the counts so far"
     if not show: return lambda counts: None
@@ -146,13 +149,13 @@ def _progress(source, show):
     path,size = Path(source if isinstance(source, (str, Path)) else ""),0
     bar = tqdm(unit=" conversations", desc=path.name or _name(source))
     if path.is_file():
-        with path.open("rb") as f: size = path.stat().st_size*(f.read(1) in b"{[")   # 0: compressed, or a table
+        with path.open("rb") as f: size = path.stat().st_size*(f.read(1) in b"{[")   # 0: no JSON
     def update(counts):
         if size: bar.total = max(counts["records"], round(size*counts["records"]/counts["bytes"]))
         bar.update(counts["records"] - bar.n)
     return update
 
-# %% ../nbs/06c_prepare.ipynb #8507cf74
+# %% ../nbs/06c_prepare.ipynb #8a430063
 def prepare_file(
     source,               # what `data.pieces` reads: a path, "-", a hub id, a Dataset, a list
     tokenizer,            # a fast tokenizer with a chat template, or its model's name or folder
@@ -178,7 +181,7 @@ def prepare_file(
     try:
         counts,codes = _write(preparer, source, new, workers, _progress(source, progress))
         if not counts["rows"]: raise ValueError(
-            f"{_name(source)}: none of {counts['records']} records can be used: {dict(codes) or 'it is empty'}; "
+            f"{_name(source)}: none of {counts['records']} records can be used: {dict(codes)}; "
             "see `ftlab data doctor`")
         facts = _facts(counts, codes, preparer)
         (new/"prepare.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
@@ -194,4 +197,5 @@ def _facts(counts, codes, preparer):
     warned = {k.split()[1]: n for k,n in counts.items() if k.startswith("warned ")}
     tokenizer = preparer.tokenizer.backend_tokenizer.to_str() + preparer.tokenizer.chat_template
     return facts | {"rejected": dict(sorted(codes.items())), "warnings": dict(sorted(warned.items())),
-                    "max_length": preparer.max_length, "packed": preparer.packed, "rules": preparer.rules, "tokenizer": blake2b(tokenizer.encode(), digest_size=8).hexdigest()}
+                    "max_length": preparer.max_length, "packed": preparer.packed, "rules": preparer.rules,
+                    "tokenizer": blake2b(tokenizer.encode(), digest_size=8).hexdigest()}

@@ -80,7 +80,7 @@ class TokeniseConversations(BaseFilter):
         for doc,row in zip(batch, rows): doc.metadata |= row if isinstance(row, dict) else {}
         return [True if isinstance(r, dict) else _refuse(doc, r) for doc,r in zip(batch, rows)]
 
-# %% ../nbs/06d_scale.ipynb #9ba105e4
+# %% ../nbs/06d_scale.ipynb #64edf889
 def _as_row(writer, doc):
     return {k: doc.metadata[k] for k in ("input_ids", "labels", "file", "line", "hash")}
 
@@ -99,8 +99,10 @@ def steps(
     preparer = Preparer(tokenizer, max_length, **how)
     reason = pa.schema([(k, pa.int64() if k == "line" else pa.string())
                         for k in ("file", "line", "hash", "filter_reason", "what")])
-    aside = lambda step: ParquetWriter(f"{out}/rejected", f"{step}-${{rank}}.parquet", adapter=_as_reason, schema=reason)
+    aside = lambda step: ParquetWriter(f"{out}/rejected", f"{step}-${{rank}}.parquet", adapter=_as_reason,
+                                       schema=reason)
     return [ReadConversations(files),
             CheckConversations(preparer, aside("check")),
             TokeniseConversations(preparer, aside("tokenise")),
-            ParquetWriter(f"{out}/rows", adapter=_as_row, schema=_schema(False).append(pa.field("file", pa.string())))]
+            ParquetWriter(f"{out}/rows", adapter=_as_row,
+                          schema=_schema(False).append(pa.field("file", pa.string())))]

@@ -87,9 +87,10 @@ def edit(name, folder, sources):
     "The shipped file as a user would edit it"
     from ftlab.core import EMBEDDED
     text = ASSETS.joinpath(name).read_text(encoding="utf-8")
+    out, logs, venv = (str(folder / name) for name in ("out", "logs", "activate"))
     values = {"FILES = .*": f"FILES = {[str(s) for s in sources]!r}", "MODEL = .*": f"MODEL = {[*EMBEDDED][0]!r}",
-              "MAX_LENGTH = .*": "MAX_LENGTH = 256", "OUT, LOGS = .*": f"OUT, LOGS = {str(folder / 'out')!r}, {str(folder / 'logs')!r}",
-              "PARTITION, TIME, VENV = .*": f"PARTITION, TIME, VENV = 'cpu', '00:10:00', {str(folder / 'activate')!r}"}
+              "MAX_LENGTH = .*": "MAX_LENGTH = 256", "OUT, LOGS = .*": f"OUT, LOGS = {out!r}, {logs!r}",
+              "PARTITION, TIME, VENV = .*": f"PARTITION, TIME, VENV = 'cpu', '00:10:00', {venv!r}"}
     for pattern, line in values.items():
         text, n = re.subn(f"^{pattern}$", lambda m, line=line: line, text, flags=re.M)
         assert n == (0 if "VENV" in pattern and "ray" in name else 1), pattern
