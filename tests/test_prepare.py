@@ -52,16 +52,17 @@ def messy(tmp_path_factory):
 
 
 def run(source, out, **how):
-    return prepare_file(source, tokenizer(), out, **{"max_length": 512, "progress": False, "workers": 1} | how)
+    return prepare_file(source, tokenizer(), out, **{"max_length": 512, "progress": False, "workers": 1, "rules": False} | how)
 
 
 def hashes(folder): return {p.name: sha256(p) for p in sorted(Path(folder).iterdir())}
 
 
-def test_every_record_is_a_row_or_has_a_name(messy, tmp_path):
+@pytest.mark.parametrize("rules", [False, True])
+def test_every_record_is_a_row_or_has_a_name(messy, tmp_path, rules):
     from datasets import load_from_disk
     path, records, lines = messy
-    facts = run(path, tmp_path / "rows")
+    facts = run(path, tmp_path / "rows", rules=rules)
     rows = load_from_disk(str(tmp_path / "rows"))
     named = [json.loads(line) for line in (tmp_path / "rows/rejected.jsonl").read_text(encoding="utf-8").splitlines()]
     assert facts["records"] == len(lines) == len(rows) + len(named) and facts["kept"] == len(rows) == len(records)
@@ -197,27 +198,33 @@ if __name__ == "__main__": run(sys.argv[1], sys.argv[2], workers=2)
 """
 
 
+@pytest.fixture(scope="module")
+def big(tmp_path_factory):
+    "8,000 records, and the folder that an undisturbed run makes of them"
+    folder = tmp_path_factory.mktemp("big")
+    with (folder / "big.jsonl").open("w", encoding="utf-8") as f:
+        for i in range(4): f.write("\n".join(map(json.dumps, talks(2000, i))) + "\n")
+    run(folder / "big.jsonl", folder / "whole")
+    return folder / "big.jsonl", hashes(folder / "whole")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("after", [0, 2, 5])
-def test_killed_in_the_middle(messy, tmp_path, after):
+@pytest.mark.parametrize("after", [0, 1_000_000, 3_000_000])
+def test_killed_in_the_middle(big, tmp_path, after):
     "Nothing carries the name, no worker is left, and the next run gives the bytes of an undisturbed one"
     import psutil
-    big = tmp_path / "big.jsonl"
-    with big.open("w", encoding="utf-8") as f:
-        for i in range(8): f.write("\n".join(map(json.dumps, talks(2000, i))) + "\n")
     script = tmp_path / "run.py"
     script.write_text(SCRIPT, encoding="utf-8")
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    going = subprocess.Popen([sys.executable, script, big, tmp_path / "out"], env=os.environ | {"PYTHONPATH": path},
+    going = subprocess.Popen([sys.executable, script, big[0], tmp_path / "out"], env=os.environ | {"PYTHONPATH": path},
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     part = tmp_path / ".out.new/data-00000-of-00001.arrow"
-    while going.poll() is None and not (part.exists() and part.stat().st_size > after * 1_000_000): time.sleep(.02)
-    assert going.poll() is None, "it was over before it could be killed"
+    while going.poll() is None and not (part.exists() and part.stat().st_size > after): time.sleep(.01)
     children = psutil.Process(going.pid).children(recursive=True)
+    assert going.poll() is None and children, "it was over before it could be killed"
     going.send_signal(signal.SIGKILL)
     going.wait()
     assert not (tmp_path / "out").exists() and (tmp_path / ".out.new").exists()
-    assert not psutil.wait_procs(children, timeout=20)[1]
-    run(big, tmp_path / "out")
-    run(big, tmp_path / "whole")
-    assert hashes(tmp_path / "out") == hashes(tmp_path / "whole") and not (tmp_path / ".out.new").exists()
+    assert not psutil.wait_procs(children, timeout=60)[1]
+    run(big[0], tmp_path / "out")
+    assert hashes(tmp_path / "out") == big[1] and not (tmp_path / ".out.new").exists()
