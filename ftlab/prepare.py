@@ -141,9 +141,10 @@ def _write(preparer, source, folder, workers, bar):
     _describe(folder, schema, digest.hexdigest())
     return counts,codes
 
-# %% ../nbs/06c_prepare.ipynb #6654aa1b
+# %% ../nbs/06c_prepare.ipynb #26b8afb7
 def _progress(source, show):
     "A function to call with the counts so far"
+    if callable(show): return lambda counts: show(counts["records"], counts["bytes"])
     if not show: return lambda counts: None
     from tqdm.auto import tqdm
     path,size = Path(source if isinstance(source, (str, Path)) else ""),0
@@ -155,7 +156,7 @@ def _progress(source, show):
         bar.update(counts["records"] - bar.n)
     return update
 
-# %% ../nbs/06c_prepare.ipynb #8a430063
+# %% ../nbs/06c_prepare.ipynb #d5bf6ad0
 def prepare_file(
     source,               # what `data.pieces` reads: a path, "-", a hub id, a Dataset, a list
     tokenizer,            # a fast tokenizer with a chat template, or its model's name or folder
@@ -166,7 +167,7 @@ def prepare_file(
     rules:bool=True,      # put all rules to each record; not needed after `ftlab data doctor --fix`
     workers:int=None,     # processes; None: one for each core; 1: this one
     overwrite:bool=False, # replace an `out` that is there
-    progress:bool=True,   # show a bar
+    progress:bool=True,   # show a bar; or a function that is called with (records, bytes) so far
 )->dict: # counts; also in out/prepare.json, and each rejected record in out/rejected.jsonl
     "Token rows on disk, all or nothing, the same bytes each time; `datasets.load_from_disk(out)` opens them"
     out,new = Path(out),Path(out).parent/f".{Path(out).name}.new"

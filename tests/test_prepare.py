@@ -144,6 +144,22 @@ def test_what_stood_there_stays_until_the_new_is_complete(messy, tmp_path):
     assert hashes(tmp_path / "rows") == before and [p.name for p in tmp_path.iterdir()] == ["rows"]
 
 
+def test_the_command(messy, tmp_path, capsys):
+    from ftlab.cli import main
+    out, how = tmp_path / "rows", ["--weights", "random", "--max-length", "512", "--packed", "--no-rules", "--workers", "1"]
+    assert main(["data", "prepare", str(messy[0]), str(out), *how]) == 1      # some records are set aside
+    said = capsys.readouterr().out
+    facts = json.loads((out / "prepare.json").read_text(encoding="utf-8"))
+    assert f"{facts['kept']:,} kept in {facts['rows']:,} rows" in said
+    assert all(f"{n} rejected: {code}" in said for code, n in facts["rejected"].items()) and "rejected.jsonl" in said
+    assert main(["data", "prepare", str(messy[0]), str(out), *how, "--json"]) == 2      # it is there already
+    good = tmp_path / "good.jsonl"
+    good.write_text("\n".join(map(json.dumps, messy[1][:9])), encoding="utf-8")
+    capsys.readouterr()
+    assert main(["data", "prepare", str(good), str(tmp_path / "fine"), "--weights", "random", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 9
+
+
 # ---- workers
 
 class Spy(Preparer):
