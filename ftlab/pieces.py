@@ -68,7 +68,7 @@ def _utf8(raw):
         code = "truncated-json" if e.reason == "unexpected end of data" else "invalid-utf8"
         raise Bad(code, f"byte {e.start + 1} is 0x{e.object[e.start]:02x}") from None
 
-# %% ../nbs/04d_pieces.ipynb #27571716
+# %% ../nbs/04d_pieces.ipynb #428161c1
 _WORDS = "true", "false", "null", "NaN", "Infinity", "-Infinity"
 _STUMP = re.compile(r"u[0-9a-fA-F]{0,4}|\.|[eE][+-]?")     # of an escape, of a number
 
@@ -82,17 +82,23 @@ def _fault(text, msg, pos):
     cut = msg.startswith("Unterminated") or any(word.startswith(rest) for word in _WORDS)
     return "truncated-json" if cut or _STUMP.fullmatch(rest) else "bad-json"
 
+_SAID = {"trailing-comma": "nothing follows a comma", "two-objects": "one value follows another",
+         "truncated-json": "the text ends before its value does"}
+
 def _decode(text):
     try: return _JSON.decode(text)
     except Bad: raise
     except json.JSONDecodeError as e:
-        raise Bad(_fault(text, e.msg, e.pos), f"{e.msg} at character {e.pos + 1}") from None
-    except RecursionError: raise Bad("nested-too-deep", "brackets within brackets") from None
+        code = _fault(text, e.msg, e.pos)
+        raise Bad(code, f"{_SAID.get(code, e.msg)}, near character {e.pos + 1}") from None
+    except RecursionError: raise Bad("nested-too-deep", "too many brackets deep") from None
     except ValueError as e: raise Bad("bad-json", str(e)[:60]) from None
 
-# %% ../nbs/04d_pieces.ipynb #7bfcb3f2
-_STRING = rb'(?:[^"\\\n]++|\\[^\n])*+(?:"|\\?\n|(?P<cut>\\?\Z))'      # it ends with its line
-_TOKEN, _REST = re.compile(rb'"' + _STRING + rb'|[\[\]{},]'), re.compile(_STRING)
+# %% ../nbs/04d_pieces.ipynb #8442f87f
+_INNER = rb'[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+'         # of a string
+_END = rb'(?:"|\\?\n|(?P<cut>\\?\Z))'                  # it ends with its line, at the latest
+_TOKEN = re.compile(rb'"' + _INNER + _END + rb'|[\[\]{},]')
+_REST, _FLAT = re.compile(_INNER + _END), re.compile(rb'(?:[^"\[\]{}]++|"' + _INNER + rb'")*+')
 
 def _shallow(raw):
     depth = 0
@@ -109,7 +115,7 @@ def parse(
     if piece.raw.count(b"[") + piece.raw.count(b"{") > _DEEPEST: _shallow(piece.raw)
     return _decode(_utf8(piece.raw))
 
-# %% ../nbs/04d_pieces.ipynb #78856fe7
+# %% ../nbs/04d_pieces.ipynb #ee60ed9c
 def _split(chunks):
     "Cut JSON at its outermost commas and brackets: (bytes, mark); without a mark, more will come."
     stack, quoted, held = bytearray(), False, b""
@@ -118,28 +124,28 @@ def _split(chunks):
         if quoted:
             token = _REST.match(buf)
             at, held, quoted = token.end(), token["cut"] or b"", token["cut"] is not None
-        for token in _TOKEN.finditer(buf, at):
-            mark, here, after = token[0][:1], token.start(), token.end()
+        while token := _TOKEN.search(buf, _FLAT.match(buf, at).end() if len(stack) > 1 else at):
+            mark, here, at = token[0][:1], token.start(), token.end()
             if mark == b'"': held, quoted = token["cut"] or b"", token["cut"] is not None
             elif mark in b"[{":
                 if not stack:
                     yield buf[start:here], b"?"
-                    start = here if mark == b"{" else after
+                    start = here if mark == b"{" else at
                 stack += mark
             elif mark == b",":
                 if stack == b"[":
                     yield buf[start:here], mark
-                    start = after
+                    start = at
             elif (level := stack.rfind(b"[" if mark == b"]" else b"{")) >= 0:
                 if level == 0:
-                    if mark == b"}": here = after
+                    if mark == b"}": here = at
                     yield buf[start:here], b"?" if mark == b"}" else mark if len(stack) == 1 else b"!"
-                    start = after
+                    start = at
                 del stack[level:]
         yield buf[start:len(buf) - len(held)], b""
     yield held, b"?" if not stack else b"$" if stack == b"[" and not quoted else b"!"
 
-# %% ../nbs/04d_pieces.ipynb #0684ca16
+# %% ../nbs/04d_pieces.ipynb #fa835678
 def _long(line, raw, size): return Piece(line, raw, Bad("line-too-long", f"it has {size:,} bytes"))
 
 def _rescue(line, raw):
@@ -163,7 +169,7 @@ def _elements(chunks):
         elif mark == b"!": yield from _rescue(first, raw)
         elif raw.strip(b","): yield Piece(first, raw)
         elif mark == b"," or (comma and mark == b"]"):
-            yield Piece(last if comma else line, b",", Bad("trailing-comma", "nothing is beside it"))
+            yield Piece(last if comma else line, b",", Bad("trailing-comma", "no element beside a comma"))
         if raw: last = line
         if mark == b"$": yield Piece(last, b"", Bad("truncated-json", "the array is not closed"))
         last, held, size, comma = line, [], 0, mark == b","
@@ -179,7 +185,7 @@ def _lines(chunks):
             yield Piece(n, line) if size <= _LIMIT else _long(n, line[:_LIMIT], size)
         lost, rest = lost + len(rest[_LIMIT:]), rest[:_LIMIT]
 
-# %% ../nbs/04d_pieces.ipynb #98c306b0
+# %% ../nbs/04d_pieces.ipynb #615e2d36
 DIALECTS = {   # name: the keys that tell it
     "messages": ("messages",),
     "sharegpt": ("conversations",),
@@ -196,7 +202,9 @@ def _header(line):
             return delimiter, names
 
 def _cell(name, text):
-    if name in ("messages", "conversations"): return _decode(text) if text.strip() else None
+    if name in ("messages", "conversations"):
+        try: return _decode(text) if text.strip() else None
+        except Bad as bad: raise Bad(bad.code, f"{name} should be JSON: {bad.what}") from None
     if name not in ("label", "weight"): return text
     return {"true": True, "false": False, "": None, "1": 1}.get(text.lower(), text)
 
@@ -233,7 +241,7 @@ def _rows(chunks, delimiter, names):
         if row and not header: yield _cells(used, names, row)
         header = header and not row
 
-# %% ../nbs/04d_pieces.ipynb #86ef5663
+# %% ../nbs/04d_pieces.ipynb #e73f6302
 class _Damaged(Exception): pass
 
 def _parquet(f):
@@ -251,22 +259,23 @@ def _parquet(f):
 def _row(line, obj):
     "A row without bytes of its own: its JSON stands for them."
     try: raw = json.dumps(obj, ensure_ascii=False, default=str).encode(errors="backslashreplace")
-    except RecursionError: return Piece(line, b"", Bad("nested-too-deep", "brackets within brackets"))
+    except RecursionError: return Piece(line, b"", Bad("nested-too-deep", "too many brackets deep"))
     except (TypeError, ValueError) as e: return Piece(line, b"", Bad("not-a-record", str(e)))
     return Piece(line, raw, obj) if len(raw) <= _LIMIT else _long(line, raw[:_LIMIT], len(raw))
 
-# %% ../nbs/04d_pieces.ipynb #fc7fdbf4
+# %% ../nbs/04d_pieces.ipynb #b5d89aa1
 def _layout(head):
     "Which reader these first bytes ask for."
     one, two = ([line for x in head.split(b"\n") if (line := x.strip())] + [b"", b""])[:2]
     whole = two.startswith(b"{") and two.endswith(b"}")
     if one.startswith(b"[") and (one.endswith((b"[", b",")) or not whole): return _elements
     if one == b"{" and two.startswith(b'"'): return _elements      # an object over several lines
-    table = _header(one.decode(errors="replace"))
+    table = None if one[:1] in b"{[" else _header(one.decode(errors="replace"))
     return partial(_rows, delimiter=table[0], names=table[1]) if table else _lines
 
 def _stream(f):
     magic = f.peek(4)[:4]
+    if magic == b"PK\x03\x04": raise ValueError("a zip archive or a spreadsheet; unpack it, save it as CSV")
     if magic[:2] == b"\x1f\x8b": f = gzip.open(f)
     elif magic == b"\x28\xb5\x2f\xfd":
         from pyarrow import CompressedInputStream

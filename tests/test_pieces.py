@@ -338,6 +338,20 @@ def test_nothing_there(tmp_path):
         list(pieces(None))
 
 
+def test_a_zip_is_named(tmp_path):
+    import zipfile
+    with zipfile.ZipFile(tmp_path / "a.xlsx", "w") as f: f.writestr("x", "y")
+    with pytest.raises(ValueError, match="a zip archive or a spreadsheet; unpack it"): list(pieces(tmp_path / "a.xlsx"))
+
+
+def test_a_failing_disk_is_not_a_damaged_file(tmp_path, monkeypatch):
+    def failing(f):
+        yield Piece(1, b"1")
+        raise OSError(5, "Input/output error")
+    monkeypatch.setattr(room, "_stream", failing)
+    with pytest.raises(OSError, match="Input/output error"): list(pieces(put(tmp_path / "a", GOOD)))
+
+
 def test_hub(tmp_path, monkeypatch):
     monkeypatch.setenv("FTLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
