@@ -9,28 +9,34 @@ __all__ = ['private']
 import re
 from .text import WORDS, about, codelike
 
-# %% ../nbs/05bb_privacy.ipynb #3e1e0512
+# %% ../nbs/05bb_privacy.ipynb #36368b3c
 _DIGITS = re.compile(r"\d[\d ().\-/\u00a0]{6}")
 _NUMBER = re.compile(r"(?<![\w.,/=#&%$€£+-])(?:\(?\+|00(?=[1-9]))?\(?\d(?:[ ().\-/\u00a0]{0,3}\d){6,18}"
                      r"(?![\w%]|[.,:]\d|[-/.]\w)")
 _TOLL_FREE = re.compile(r"\+?\(?(?:1[ .-]?)?\(?8(?:00|88|77|66|55|44|33)\b|0800|\+\d\d ?\(?0?\)?800")
 
+def _before(text, at):
+    "What is said before a number, since the last number or sentence."
+    return re.split(r"[\d\n]|[!?]\s|\w{4}\.\s", text[max(0, at - 60):at])[-1]
+
 def _phone(text, talk):
     for m in _NUMBER.finditer(text):
-        raw, digits = m[0], re.sub(r"\D", "", m[0])
-        before = text[max(0, m.start() - 60):m.start()]
-        before = re.split(r"[\d\n]|[!?]\s|\w{4}\.\s", before)[-1]        # since the last number or sentence
+        raw = re.sub(r"^00", "+", m[0])
+        digits = re.sub(r"\D", "", raw)
+        before = _before(text, m.start())
         near = about("phone", before) or about("number", before) and not about("count", before)
         us = re.fullmatch(r"(?:\+?1[ .-]?)?\(?([2-9]\d\d)\)?[ .-]{1,2}([2-9]\d\d)[ .-]\d{4}", raw)
-        if us and "555" in us.groups(): us = near              # numbers of films and manuals
+        if us and (us[1] == "555" or raw[-8:-2] == "555-01"): us = near     # numbers of films and manuals
         abroad = "+" in raw[:2] and (len(digits) > 9 or len(digits) > 7 and re.search(r"\D\d", raw[2:]))
         counted = about("count", before) and not about("phone", before)
-        if counted and not abroad or _TOLL_FREE.match(raw): continue
+        if counted and not abroad or _TOLL_FREE.match(raw) or about("sample", before): continue
         if about("firm", before) and not about("mine", before) or codelike(text): continue
         if us or abroad or near and 7 <= len(digits) <= 13 and not re.match(r"(?:19|20)\d\d\b", raw):
             return f"a phone number: {raw[:4]!a}..., {len(digits)} digits"
 
-# %% ../nbs/05bb_privacy.ipynb #4962a1e5
+# %% ../nbs/05bb_privacy.ipynb #0f0fc4bc
+_CARD = re.compile(r"(?<![\w.,/=#&%$€£+-])(?:(?P<groups>\d{4}([ -])(?:\d{4}\2\d{4}\2\d{4}|\d{6}\2\d{4,5}))"
+                   r"|\d{14,19})(?![\w%]|[.,:]\d|[-/.]\w)")
 _ISSUER = re.compile(r"4\d{15}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}"
                      r"|3(?:0[0-5]|[68]\d)\d{11}|6(?:011|5\d\d|4[4-9]\d)\d{12}|35(?:2[89]|[3-8]\d)\d{12}"
                      r"|62\d{14,17}")
@@ -39,33 +45,32 @@ def _luhn(digits):
     return sum(sum(divmod(int(d) * (1 + i % 2), 10)) for i, d in enumerate(reversed(digits))) % 10 == 0
 
 def _card(text, talk):
-    for m in _NUMBER.finditer(text):
+    for m in _CARD.finditer(text):
         digits = re.sub(r"\D", "", m[0])
-        if not _ISSUER.fullmatch(digits) or not _luhn(digits) or len(set(digits)) < 2: continue
-        grouped = re.fullmatch(r"\d{4}([ -])\d{4}\1\d{4}\1\d{4,7}|\d{4}([ -])\d{6}\2\d{4,5}", m[0])
-        before = text[max(0, m.start() - 30):m.start()]
-        if not grouped and (not m[0].isdigit() or about("count", before)): continue
+        if not _ISSUER.fullmatch(digits) or not _luhn(digits): continue
+        if not m["groups"] and about("count", _before(text, m.start())): continue
         if about("trial", talk) or codelike(text): return
         return f"a card number: {digits[:4]}..., {len(digits)} digits, Luhn correct"
 
-# %% ../nbs/05bb_privacy.ipynb #7d415087
+# %% ../nbs/05bb_privacy.ipynb #d705ca77
 _SIZES = {15: "NO", 16: "BE", 18: "DK FI NL", 19: "MK SI", 20: "AT BA EE KZ LT LU XK", 21: "CH HR LI LV",
           22: "BG BH DE GB GE IE ME RS", 23: "AE GI IL", 24: "AD CZ ES MD PK RO SA SE SK TN", 25: "PT",
           26: "IS TR", 27: "FR GR IT MC SM", 28: "AL AZ CY DO GT HU LB PL", 29: "BR EG PS QA UA",
           30: "JO KW MU", 31: "MT"}
 _SIZE = {country: size for size, countries in _SIZES.items() for country in countries.split()}
-_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}(?![A-Z0-9])", re.I)
+_VALUES = {ord(c): str(int(c, 36)) for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}     # A is 10, Z is 35
+_IBAN = re.compile(r"\b(?=([A-Z]{2}\d\d(?:[ -]?[A-Z0-9]){11,30}))", re.I)
 
 def _iban(text, talk):
     for m in _IBAN.finditer(text):
-        joined = re.sub(r"[ -]", "", m[0]).upper()
+        joined = m[1].replace(" ", "").replace("-", "").upper()
         size = _SIZE.get(joined[:2], 99)
-        code = joined[4:size] + joined[:4]
-        if len(joined) < size or int("".join(str(int(c, 36)) for c in code)) % 97 != 1: continue
+        if len(joined) < size or int((joined[4:size] + joined[:4]).translate(_VALUES)) % 97 != 1: continue
         if codelike(text): return
+        if about("sample", _before(text, m.start())): continue
         return f"an IBAN: {joined[:4]}..., {size} characters, mod 97 correct"
 
-# %% ../nbs/05bb_privacy.ipynb #a9ac03c3
+# %% ../nbs/05bb_privacy.ipynb #54b0ff1e
 _SECRETS = re.compile(r"""-----BEGIN[ ](?:[A-Z]+[ ]){0,3}PRIVATE[ ]KEY(?:[ ]BLOCK)?-----
     (?:\s|\\n|[\w-]{1,20}:.{0,80}\n)*(?P<key>[A-Za-z0-9+/=]{24,}+)(?!\.\.)
   |(?<![\w-])(?P<token>(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_\w{22,255}
@@ -77,7 +82,7 @@ _SECRETS = re.compile(r"""-----BEGIN[ ](?:[A-Z]+[ ]){0,3}PRIVATE[ ]KEY(?:[ ]BLOC
   |eyJ[\w-]{8,2000}\.eyJ[\w-]{8,4000}\.[\w-]{20,1000})(?![\w-])
   |hooks\.slack\.com/services/(?P<hook>T\w{6,12}/B\w{6,12}/\w{20,30})
   |(?i:aws_?secret_?(?:access_?)?key|secretaccesskey)\W{1,6}(?P<aws>[A-Za-z0-9/+]{40})(?![\w/+])""", re.X)
-_FAKE = re.compile(r"example|your|xxxx|0000|1234567|abcdef|fake|dummy|sample|redacted|placeholder|insert"
+_FAKE = re.compile(r"example|your|xxxx|0000|1234567|abcdefg|fake|dummy|sample|redacted|placeholder"
                    r"|eyJzdWIiOiIxMjM0NTY3ODkwIi|\.\.\.", re.I)
 _LONG = re.compile(r"\S{20}")
 _MARKS = """PRIVATE KEY|AKIA|ASIA|ghp_|gho_|ghu_|ghs_|ghr_|github_pat_|glpat-|glrt-|gldt-|glcbt-
@@ -92,7 +97,7 @@ def _secret(text, talk):
         if _FAKE.search(body) or len(set(body[4:])) < 8: continue
         return f"a {'private key' if kind == 'key' else 'token'}: {m[0][:8]!a}..., {len(m[0])} characters"
 
-# %% ../nbs/05bb_privacy.ipynb #8b514be8
+# %% ../nbs/05bb_privacy.ipynb #9e7c33a6
 _EMAIL = re.compile(r"(?<![\w.+/:@-])[A-Za-z0-9][\w.+-]{0,63}@((?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})\b"
                     r"(?![\w:/@(-])")
 _ROLE = re.compile(f"(?:{'|'.join(WORDS['roles'])})(?:[._+-]\\w+)?", re.I)
@@ -106,7 +111,8 @@ def _email(text, talk):
         name, domain = m[0].rsplit("@", 1)
         if _ROLE.fullmatch(name) or _FILE.fullmatch(domain): continue
         full = re.fullmatch(r"[a-z]{2,}[._-][a-z]{2,}\d*", name, re.I)     # a person's name is one anywhere
-        if _RESERVED.fullmatch(domain) and (not full or codelike(text)): continue
+        sample = codelike(text) or about("sample", text[max(0, m.start() - 60):m.start()])
+        if _RESERVED.fullmatch(domain) and (not full or sample): continue
         return f"an address: {name[0]}***@{domain[:40]}"
 
 # %% ../nbs/05bb_privacy.ipynb #2267a5b9

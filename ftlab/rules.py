@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['KINDS', 'examine']
 
-# %% ../nbs/05c_rules.ipynb #6f6a00cf
+# %% ../nbs/05c_rules.ipynb #f32e700e
 import re
-from functools import lru_cache, partial
+from collections import Counter
+from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 from .data import READING
@@ -63,7 +64,7 @@ class _Turn(NamedTuple):
     ask:str     # before an answer: the last user message; else empty
     talk:str    # the whole conversation
 
-# %% ../nbs/05c_rules.ipynb #6c6e3ff2
+# %% ../nbs/05c_rules.ipynb #7164b465
 _MARKUP = re.compile(r"""<[|｜][\w▁.:/-]{2,40}[|｜]>|<</?SYS>>|<(?:start|end)_of_(?:turn|image)>
   |<(?:bos|eos|pad|unk)>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_RESULTS|TOOL_CALLS)\]|<extra_id_\d+>
   |^\#\#\#\ (?:Instruction|Human|Assistant):|\A\s*\#\#\#\ Response:""", re.X | re.M)
@@ -77,9 +78,10 @@ def _stray(text):
     "The <s> and </s> that are no strike-through: Llama-2's marks of beginning and end."
     opened, stray = None, []
     for tag in re.finditer(r"(?<![\w?])<s>|</s>", text):
-        if tag[0] == "<s>": opened, stray = tag, stray + [opened] if opened else stray
-        elif opened and text[opened.end():tag.start()].strip(): opened = None
-        else: stray.append(tag)
+        if tag[0] == "</s>" and opened and text[opened.end():tag.start()].strip(): opened = None
+        else:
+            stray += [opened] if opened and tag[0] == "<s>" else [tag] if tag[0] == "</s>" else []
+            opened = tag if tag[0] == "<s>" else opened
     return stray + [opened] if opened else stray
 
 # %% ../nbs/05c_rules.ipynb #3f5a6a22
@@ -99,24 +101,25 @@ def _special(t):
         if not strike and tag.start() == first: return f"begins with {tag[0]!a}"
         if not web and t.mine: return f"holds {tag[0]!a}"
 
-# %% ../nbs/05c_rules.ipynb #2982961d
+# %% ../nbs/05c_rules.ipynb #109b66f3
 _HTML = re.compile(r"""</?(?:p|br|div|span|b|i|u|em|strong|font|a|ul|ol|li|h[1-6]|img|table|tr|td|center
   |blockquote)(?:\s[^<>]{0,300})?/?>|&(?:nbsp|amp|lt|gt|quot|apos|[lr][sd]quo|[nm]dash|hellip
   |\#\d{2,5}|\#x[0-9a-f]{2,5}|[aeiou](?:acute|grave|circ|uml));""", re.X | re.I)
 _PAGE = re.compile(r"""\s*<(?:!doctype|html|head|body|svg|table|form|script|style|nav|header|section|button
-  |input|select|ul|ol|\?xml|main|article|footer|template|label|img|h[1-6]|a)\b""", re.X | re.I)
+  |input|select|\?xml|main|article|footer|label)\b|[^<]*(?:<[^<>]*>[^<]*){2}\n[ \t]+<""", re.X | re.I)
 
 def _html(t):
     text = t.text
     hit = next((m for m in islice(_HTML.finditer(text), 50) if not quoted(text, m.start())), None)
-    if not hit or about("web", t.talk) or codelike(_HTML.sub(" ", text)) or _PAGE.match(text): return
+    if not hit or _PAGE.match(text) or codelike(_HTML.sub(" ", text)): return
+    if about("web", _HTML.sub(" ", t.talk)): return
     if t.ask and re.search(r"[<&](?=\s|$)", t.ask): return                             # markup is the topic
     if t.ask and _HTML.search(t.ask) and not _HTML.match(t.ask.lstrip()): return
     mention = re.search(r"[\s(]</?\w+/?>[\s?,.)]|\s&\w+;\s.*\?", text)
     used = re.search(r"(?i)\b(?:use|write|type|put|insert|with) (?:the |an? )?(?:</?\w+>|&\w+;)", text)
     if not used and (t.mine or not mention or "</p>" in text): return f"holds {hit[0][:40]!a}"
 
-# %% ../nbs/05c_rules.ipynb #877f1df2
+# %% ../nbs/05c_rules.ipynb #401fb458
 _LEAD = re.compile(r"""[\s*\#_]*(?:(?:question|q|prompt|instruction|user|human|input|frage|pregunta|domanda
   |pergunta|问题|問題|вопрос)[\s*_]*[:：][\s*_]*|(?:sure|certainly|of\ course|okay|ok)[!.,:]\s*)?""", re.X | re.I)
 _ASK = frozenset(WORDS["ask"])
@@ -136,14 +139,14 @@ def _echo(t):
         rest = _same(part, said)
         if rest is None or codelike(part): continue
         words, stop = part.casefold().split(), part[-1] in ".?!:。？！؟"
-        long = len(part) > 5 and not part.isascii() or len(part) > 11 and len(words) > 2
+        long = len(part) > 5 and not part.isascii() or len(part) > 11 and len(words) > 2 - stop
         if not long or not re.search(r"[^\W\d_]{3}|[^\x00-\x7f]{2}", part): continue
         asks = words[0].strip("¿¡") in _ASK or part[-1] in "?？؟"
         apart = stop or re.match(r"\W*\n|[.?!:。？！؟]|\s*$", rest)
         sure = asks or len(words) > 9 or apart and len(words) > 3
-        if sure if part == whole else asks and len(words) > 3: return f"begins with the prompt: {part[:50]!a}"
+        if sure if part == whole else asks and len(words) > 2: return f"begins with the prompt: {part[:50]!a}"
 
-# %% ../nbs/05c_rules.ipynb #9d793351
+# %% ../nbs/05c_rules.ipynb #46cb8d07
 _DANGLING, _BEGIN = frozenset(WORDS["dangling"]), frozenset(WORDS["dangling"] + WORDS["function"]["en"])
 _STOP = re.compile(r"(?:[^\W\d_]{3}|\d\d)[.!?][\"”’»)]*\s+(?=[A-ZÀ-ÞА-Я¿¡\"“„«])")
 _ITEM = re.compile(r"\s*(?:[-*•+–—#>|]|\d+[.):]|[A-Za-z][.)] |\W*\w[\w ]{0,30}: )")
@@ -152,23 +155,23 @@ def _unfinished(text, line, words):
     "Prose whose sentences end in a stop, all but the last."
     stops = list(_STOP.finditer(line))
     tail = line[stops[-1].end():] if stops else line
-    figures = re.search(r"\d|[/@_=\\#^×÷°€$%~<>|]|\w\.\w", " ".join(tail.split()[-4:]))
+    figures = re.search(r"\d|[/@_=\\#^×÷°€$%~<>|]|\w\.\w", " ".join(tail.split()[-2:]))
     if len(text) < 60 or figures or re.search(r"[.!?][\"”’»)]", tail): return False
     if about("goodbye", tail.split(",")[0]): return False
-    if stops: return len(tail.split()) > 2 or tail.split()[0].lower() in _BEGIN
+    if stops: return len(tail.split()) > 2 or len(tail) < 2 or tail.split()[0].lower() in _BEGIN
     if _ITEM.match(line) or len(words) < 8: return False
     lines = [p.rstrip() for p in text[-4000:].split("\n")[:-1] if p.strip()]
     prose = [p for p in lines if len(p.split()) > 7 and not _ITEM.match(p)]
     if prose: return len(prose) * 2 >= len(lines) and all(p[-1] in '.!?:"”' for p in prose)
-    return not lines and len(words) > 24 and line[0].isupper()
+    return not lines and len(words) > 19 and line[0].isupper()
 
-# %% ../nbs/05c_rules.ipynb #60c7f6b2
+# %% ../nbs/05c_rules.ipynb #d481a44c
 def _cut(t):
     text = t.text.strip()
     if "```" in text and len(re.findall(r"^[ \t>]*```", text, re.M)) % 2: return "ends inside a code block"
     if len(text) < 20: return
     last, said = text[-1], f"ends in {text[-30:]!a}"
-    if re.match(r"[{\[]\s*[\"{\[]", text): return last not in "}])`" and said
+    if re.match(r"[{\[]\s*[\"\[]|\[\s*\{", text): return last not in "}])`" and said
     if re.match(r"(?i)<!doctype html|<html", text) and not re.search(r"(?i)</html", text): return said
     if not (last.isalnum() or last in ",([{:-–—=+&“„«"): return
     line = text[max(text.rfind("\n") + 1, len(text) - 1500):]
@@ -187,31 +190,41 @@ def _cut(t):
     ask = t.ask.strip()[-1500:]                  # a translation of what had no stop needs none
     return not _unfinished(ask, ask.rpartition("\n")[2], ask.split()) and said
 
-# %% ../nbs/05c_rules.ipynb #c8b10485
-_REFUSE = [(r["hints"], re.compile("|".join(r["patterns"]))) for r in WORDS["refusal"].values()]
+# %% ../nbs/05c_rules.ipynb #dbc485a2
+_REFUSE = [(r["hints"], re.compile("|".join(r["patterns"] + [f"(?P<soft>{'|'.join(r['soft'] or ['(?!)'])})"])))
+           for r in WORDS["refusal"].values()]
 
 def _refusal(t):
-    head = t.text[:600].lower().replace("’", "'")
+    head = t.text[:400].lower().replace("’", "'")
     for hints, patterns in _REFUSE:
         if not any(hint in head for hint in hints): continue
         for m in patterns.finditer(head):
-            if not quoted(head, m.start()): return f"says {m[0][:60]!a}"
+            service = m.lastgroup and about("service", t.text[m.end():])    # a shop that says why
+            if not service and not quoted(head, m.start()): return f"says {m[0][:60]!a}"
 
-# %% ../nbs/05c_rules.ipynb #481e6217
-_BLANK = re.compile(r"""\W*(?:to-?do|tbd|tba|fixme|wip|lorem\ ipsum|placeholder|coming\ soon|x{4,}|asdf\w*
+# %% ../nbs/05c_rules.ipynb #e94d516b
+_BLANK = re.compile(r"""\W*(?:to-?do|tbd|tba|fixme|wip|lorem\ ipsum|coming\ soon
+  |(?:this\ is\ a\ )?placeholder(?:\ \w+)?
+  |x{4,}|(?-i:xxx)|asdf\w*
   |blah(?:\ blah)*|dummy(?:\ text)?|sample\ (?:text|answer)
   |to\ be\ (?:done|determined|added|written|completed|announced)
   |(?:(?:your|the|an?|write|insert|put|add|enter)\ (?:\w+\ )?)?(?:answer|response|text|content|question|prompt
-  |output)\ (?:goes\ )?here)\b\W*(?:[:-]\W*.{0,60})?""", re.X | re.I)
-_SLOT = re.compile(r"""[\[<{(]\ ?(?:insert|enter|add|fill\ in|replace|put|write|paste)\s
-  [^\]<>{}()\n]{1,60}[\]>})]
-  |[\[<]\ ?(?:your|the|todo|tbd|placeholder)\b[^\]<>\n]{0,40}[\]>](?!\()
-  |\{\{\ ?\w[\w\ .-]{0,40}\}\}""", re.X | re.I)
+  |output)\ (?:goes\ )?here)\b\W*(?:[:-]\W*.{0,60})?|[(\[]?(?:\.{3,}|…|_{3,})[)\]]?
+  |fill\ (?:this\ |it\ )?in\ later\W*
+  |[\[<{(]{1,3}\ ?(?:answer|response|reply|output|text|content|fill\ in|blank)\ ?[\]>})]{1,3}""", re.X | re.I)
+_SLOT = re.compile(r"""[\[<{(]\ ?(?:
+  (?:insert|enter|add|fill\ in|replace|put|write|paste)\s[^\]<>{}()\n]{1,60}[\]>})]
+  |(?<![({])(?<![({]\ )(?:your|the|todo|tbd|placeholder)\b[^\]<>\n]{0,40}[\]>](?!\()
+  |(?<=\[)(?:[\w']{1,20}\ ){0,2}(?:name|date|number|address|city|company|title|link|url|amount)\](?!\()
+  |\{\ ?\w[\w\ .-]{0,40}\}\})""", re.X | re.I)
 _OWN = re.compile(r"(?i)(?:answer|response|text|content|output|summary|explanation|question|here)\b")
-_TODO = re.compile(r"\b(?:TODO|TBD|TBA|FIXME)\b(?!\s?(?:app|list|comment|item|tag|marker|note|file|s)\w*)")
-_NO_TODO = re.compile(r"#|//|/\*|^\s*\*|--|<!--|;|%|\b(?:an?|the|your|each|every|of|as|with|my|this|all)\s$")
+_LATIN = re.compile(r"(?i)lorem ipsum|dolor sit amet|neque porro quisquam|consectetur adipiscing")
+_TODO = re.compile(r"(?:TODO|TBD|TBA|FIXME)\b(?!\s?(?:app|list|comment|item|tag|marker|note|file|s)\w*)")
+_NO_TODO = re.compile(r"\w$|#|//|/\*|^\s*\*|--|<!--|;|%|\b(?:an?|the|your|each|every|of|as|with|my|all)\s$")
 
-def _letter(t): return about("letter", t.ask) or about("letter", t.text)
+def _letter(t):      # a template is asked for, or has the look of one
+    slots = set(re.findall(r"\[[^\]\n]{2,40}\](?!\()", t.text))
+    return about("letter", t.ask) or about("letter", t.text) or len(slots) > 2
 
 def _slot(t):
     for m in islice(_SLOT.finditer(t.text), 50):
@@ -219,20 +232,23 @@ def _slot(t):
         if quoted(t.text, m.start()) or codelike(t.text) or not own and _letter(t): continue
         if t.mine or own or "insert" in m[0].lower(): return m[0]
 
-# %% ../nbs/05c_rules.ipynb #7ffbf893
+# %% ../nbs/05c_rules.ipynb #0f1fdfa0
 def _placeholder(t):
     text = t.text
-    if len(text) < 120 and _BLANK.fullmatch(text.strip()): return f"is only {text.strip()[:50]!a}"
-    slot = _slot(t)
+    blank = len(text) < 120 and text.strip()[-1:] != "?" and _BLANK.fullmatch(text.strip())
+    if text.strip() == "XXX" and not re.search(r"(?i)rom|30", t.ask): blank = True
+    if blank: return f"is only {text.strip()[:50]!a}"
+    slot = any(mark in text for mark in "[<{(") and _slot(t)
     if slot: return f"holds {slot!a}"
-    if about("filler", t.ask) or codelike(text): return
-    m = re.search(r"(?i)lorem ipsum|dolor sit amet", text)
+    todo = t.mine and any(mark in text for mark in ("TODO", "TBD", "TBA", "FIXME"))
+    m = _LATIN.search(text) if any(mark in text for mark in ("orem ", "olor ", "porro", "onsec")) else None
+    if not (todo or m) or about("filler", t.ask) or codelike(text): return
     if m and (t.mine or m.start() < 4) and not quoted(text, m.start()): return f"holds {m[0]!a}"
-    for m in islice(_TODO.finditer(text), 50) if t.mine and not _letter(t) else ():
+    for m in islice(_TODO.finditer(text), 50) if todo and not _letter(t) else ():
         before = text[max(0, m.start() - 80):m.start()].rpartition("\n")[2]
         if not _NO_TODO.search(before) and not quoted(text, m.start()): return f"holds {m[0]!a}"
 
-# %% ../nbs/05c_rules.ipynb #18115863
+# %% ../nbs/05c_rules.ipynb #55a9be9a
 def _loop(units, least):
     "The first phrase said `least(its length)` times in a row or more: (start, length, times)."
     seen, gap, run = {}, 0, 0
@@ -242,22 +258,31 @@ def _loop(units, least):
         times = (run + 2) // now + 1
         if times >= least(now): return i + 1 - run - now, now, times
 
+def _least(period): return 10 if period == 1 else 6 if period < 4 else 4 if period < 8 else 3
+
+def _refrain(text):
+    "A sentence that makes up a third of a text."
+    said = [s.strip() for s in re.split(r"[.!?]\s|[\n。！？]", text[:40_000])]
+    line, n = max(Counter(s for s in said if len(s) > 24).items(), key=lambda x: x[1], default=("", 0))
+    return n > 3 and n * len(line) * 3 > len(text) and (line, n)
+
 def _repeated(t):
     words = t.text.split()
     if len(words) < 10 and len(t.text) < 60: return
-    wide = len(t.text) > 12 * len(words)             # hardly any spaces: count characters
-    units = t.text if wide else words
-    least = lambda p: max(5, 60 // p) if wide else 10 if p == 1 else 6 if p < 4 else 4 if p < 8 else 3
-    for part in (units[:20_000], units[20_000:][-20_000:]):
-        if len(part) - len(set(zip(part, part[1:], part[2:]))) < 6: continue
-        hit = _loop(part, least)
-        phrase = hit and ("" if wide else " ").join(part[hit[0]:hit[0] + hit[1]])
-        if phrase and re.search(r"[^\W\d_]", phrase) and not about("again", t.ask) and not codelike(t.text):
-            return f"says {phrase[:40]!a} {hit[2]} times or more in a row"
+    whole = [(t.text, "")] if len(t.text) > 12 * len(words) else [(words, " ")]        # hardly any spaces?
+    for units, gap in whole + [(w, "") for w in words if len(w) > 60 and w.isalpha()]:
+        least = _least if gap else lambda period: max(5, 60 // period)
+        for part in (units[:20_000], units[20_000:][-20_000:]):
+            if len(part) - len(set(zip(part, part[1:], part[2:]))) < 6: continue
+            hit = _loop(part, least)
+            loop = hit and (gap.join(part[hit[0]:hit[0] + hit[1]]), hit[2])
+            phrase, n = loop or _refrain(t.text) or ("", 0)
+            if re.search(r"[^\W\d_]", phrase) and not about("again", t.ask) and not codelike(t.text):
+                return f"says {phrase[:40]!a} {n} times or more"
 
 def _length(t): return len(t.text) > 50_000 and f"has {len(t.text):,} characters"
 
-# %% ../nbs/05c_rules.ipynb #5ceea8e7
+# %% ../nbs/05c_rules.ipynb #eecb3a4c
 def _any(*marks): return lambda talk: any(mark in talk for mark in marks)
 
 _RULES = [   # code, could the conversation (in lower case) hold it?, the rule for a message, answers alone?
@@ -265,9 +290,7 @@ _RULES = [   # code, could the conversation (in lower case) hold it?, the rule f
     ("prompt-echo", bool, _echo, True),
     ("answer-cut-off", bool, _cut, True),
     ("refusal", bool, _refusal, True),
-    ("placeholder", _any("[", "<", "{", "(", "todo", "to-do", "tbd", "tba", "fixme", "wip", "lorem",
-                         "here", "soon", "xxxx", "asdf", "blah", "dummy", "to be ", "sample", "placeholder",
-                         "dolor"), _placeholder, False),
+    ("placeholder", bool, _placeholder, False),
     ("html-in-text", _any("<", "&"), _html, False),
     ("repeated-text", bool, _repeated, False),
     ("extreme-length", lambda talk: len(talk) > 50_000, _length, False),

@@ -11,7 +11,7 @@ import json
 import re
 from functools import lru_cache
 
-# %% ../nbs/05ba_text.ipynb #7caf91da
+# %% ../nbs/05ba_text.ipynb #9f60001a
 WORDS = json.loads((importlib.resources.files("ftlab") / "assets/words.json").read_text(encoding="utf-8"))
 _TOPICS = {name: re.compile(pattern, re.I) for name, pattern in WORDS["topics"].items()}
 
@@ -20,9 +20,9 @@ def about(
     text:str,   # a message or a whole conversation
 )->bool:        # does it hold one of the topic's words?
     "Rules ask this before they call something odd: it may be what the conversation is about."
-    return bool(_TOPICS[topic].search(text))
+    return bool(_TOPICS[topic].search(text, 0, 20_000))
 
-# %% ../nbs/05ba_text.ipynb #92622847
+# %% ../nbs/05ba_text.ipynb #9bd6acbf
 _CODE = re.compile(r"""^[ \t>]*(?:```|~~~
     |(?:async[ ]def|def|class|fn|func|fun|struct|impl|interface|trait)[ ]\w+[ ]?[({:<]
     |(?:from[ ][\w.]+[ ])?import[ ][\w.*{,"' ]+;?$|\#include|\#!|@\w+(?:\(.*\))?$|<[?!%]
@@ -41,7 +41,7 @@ def codelike(
     text:str,  # one message
 )->bool:       # does it look like code, a query, a shell session or JSON?
     "Rules made for prose ask this before they speak."
-    return bool(_CODE.search(text))
+    return bool(_CODE.search(text, 0, 20_000))
 
 # %% ../nbs/05ba_text.ipynb #dac45887
 def quoted(
@@ -56,16 +56,16 @@ def quoted(
     return bool(low.count('"') % 2 or low.count("`") % 2 or low[-1:] in ("'", "‘") or opened > closed
                 or low.count("«") > low.count("»") or low.count("「") > low.count("」"))
 
-# %% ../nbs/05ba_text.ipynb #fff4211a
+# %% ../nbs/05ba_text.ipynb #7d280d73
 _CONTROL = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _REST = "[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"   # the bytes 80 to BF, read as Latin-1 or as cp1252
 _SUSPECT = re.compile(rf"[Â-ôРС]{_REST}|[Р-С][Ђ-џҐґ]|\ufffd|ï»¿|‚Ä|√©|锟斤拷")
-_MOJIBAKE = re.compile(rf"""(?<![A-ZÀ-Þ])Ã{_REST}|Ã(?![”’»…–—•™®°]){_REST}|Â[\xa0-\xbf]
-  |â(?:€|[\x80-\x9f]{_REST}|[‚„†ˆ‰˜™šœ•–—]{_REST})
+_MOJIBAKE = re.compile(rf"""(?<![A-ZÀ-Þ])Ã{_REST}|Ã(?![”’»…–—•™®°]){_REST}|(?<![A-ZÀ-Þ])Â[\xa0-\xbf]
+  |â(?:€{_REST}?|[\x80-\x9f]{_REST}|[‚„†ˆ‰˜™šœ•–—]{_REST})
   |(?:[ÐÑ]{_REST}[ ,.]?){{3}}|(?:[ÎÏ]{_REST}){{2}}|(?:[ØÙÚÛ]{_REST}){{2}}
   |(?:×{_REST}){{2}}
   |ð[Ÿ\x9f]{_REST}|(?:[à-ï]{_REST}{{2}}){{2}}|(?<=[a-z])[ÄÅ]{_REST}|[ÄÅ]{_REST}(?=[a-z])|[Â-ß][\x80-\x9f]
-  |[à-ï][\x80-\x9f]{_REST}|ï»¿|ï¿½|‚Ä[ôúùìî¢¶]|√©|锟斤拷|(?:[РС][\x80-\xbfЀ-Џѐ-џ‘-™Ґґ]){{3}}|\ufffd""", re.X)
+  |[à-ï](?:[\x80-\x9f]{_REST}|{_REST}[\x80-\x9f])|ï»¿|ï¿½|‚Ä[ôúùìî¢¶]|√©|锟斤拷|(?:[РС][\x80-\xbfЀ-Џѐ-џ‘-™Ґґ]){{3}}|\ufffd""", re.X)
 
 def characters(
     text:str,             # one message

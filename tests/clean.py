@@ -1,3 +1,4 @@
+# ruff: noqa: E501   (templates are data: one a line, however long)
 """Clean records of many kinds, made from templates with a seed: what the doctor must not complain of.
 
 `⟨a|b⟩` in a template is a choice, `$name` a word from the list of that name; choices may be nested."""
@@ -143,7 +144,7 @@ def html_answer(rng):
     body = rng.choice([
         f"<!DOCTYPE html>\n<html lang=\"en\">\n<head><title>{n}</title></head>\n<body>\n<h1>{a} {n}</h1>\n<p>{prose(rng, 1)}</p>\n</body>\n</html>",
         f"<div class=\"card\">\n  <h2>{p}</h2>\n  <p>Only <s>€#40-90#</s> <strong>€#10-39#</strong> today.</p>\n  <a href=\"/{n}\">More &raquo;</a>\n</div>",
-        f"<s>{a} {n}</s>", f"<p>Price: <s>#60-99# €</s> #10-59# €</p>",
+        f"<s>{a} {n}</s>", "<p>Price: <s>#60-99# €</s> #10-59# €</p>",
         f"<ul>\n  <li>{n}</li>\n  <li>{a}&nbsp;{p}</li>\n</ul>",
         f"<form action=\"/{n}\" method=\"post\">\n  <label>Name <input name=\"name\" placeholder=\"Your name\"></label>\n  <button>Send</button>\n</form>",
         f"<table>\n<tr><th>{n}</th><th>Price</th></tr>\n<tr><td>{p}</td><td>#1-99#</td></tr>\n</table>",
@@ -158,7 +159,6 @@ def html_answer(rng):
 
 @kind
 def html_question(rng):
-    n, a = say(rng, "$noun"), say(rng, "$adj")
     ask, answer = rng.choice([
         ("How do I get a line break ⟨between|after⟩ the $adj $noun without a new paragraph?", "Use <br>: it breaks the line and adds no space. For example, $noun<br>$noun."),
         ("What does &amp; mean ⟨in the link to|on the page about⟩ the $noun?", "&amp; is how an ampersand is written, because a bare & begins an entity such as &lt; or &copy;."),
@@ -229,7 +229,7 @@ def translation(rng):
     here = say(rng, " ".join(ENGLISH[min(i, 5)] for i in pick), **more)
     if rng.random() < .2: there, here = there.rstrip(".。।"), here.rstrip(".")
     if rng.random() < .5: return say(rng, f"⟨Translate|Put|Turn⟩ ⟨this |the following |⟩into {lang}: ") + here, there
-    return say(rng, f"⟨What does this mean in English?|Translate into English:|In English please:⟩\n\n") + there, here
+    return say(rng, "⟨What does this mean in English?|Translate into English:|In English please:⟩\n\n") + there, here
 
 
 @kind
@@ -249,7 +249,7 @@ def support_refuses(rng):
 @kind
 def support_chat(rng):
     turns = []
-    for i in range(rng.randint(2, 4)):
+    for _ in range(rng.randint(2, 4)):
         turns.append(("user", say(rng, rng.choice([
             "my $product ⟨is|seems|was⟩ $adj and ⟨makes a noise|does not turn on|lost its colour|smells⟩", "order number #100000-999999#⟨|, from $month⟩",
             "thanks⟨!| so much| a lot|⟩ and ⟨when|how⟩ will the $product ⟨come|arrive|be sent⟩", "ok, i ⟨tried|did|checked⟩ that with the $product⟨, still nothing|, no change|⟩",
@@ -375,7 +375,7 @@ def quotes_the_question(rng):
     ask = say(rng, "⟨How|When|Where|Why⟩ ⟨should|can|do⟩ I ⟨clean|repair|store|sell⟩ ⟨a|my|the⟩ $adj $product in $month?")
     return ask, say(rng, rng.choice([
         f"You asked: “{ask}” The short answer is with a $adj $noun. " + prose(rng, 1), f"> {ask}\n\nWith a $noun, ⟨slowly|gently|by hand⟩. " + prose(rng, 1),
-        f"Your question was \"{ask}\" ⟨First|To begin⟩, find a $noun near $city.", f"Good question! To ⟨clean|store⟩ it, take a $adj $noun. " + prose(rng, 1)]))
+        f"Your question was \"{ask}\" ⟨First|To begin⟩, find a $noun near $city.", "Good question! To ⟨clean|store⟩ it, take a $adj $noun. " + prose(rng, 1)]))
 
 
 @kind
