@@ -403,42 +403,76 @@ def show(file: DataFile,
          model: A[str, Opt(help="Whose tokenizer and chat template.")] = "smollm2-135m-instruct",
          weights: Weights = "real",
          system: A[str, Opt(help="System prompt for conversations that have none, as a recipe's.")] = "",
+         last: A[bool, Opt("--last", help="Teach the last answer of a conversation only.")] = False,
+         max_length: A[int, Opt("--max-length", min=1, help="Cut here, and say how much was cut.")] = None,
+         tools: A[bool, Opt("--tools", help="Keep calls of tools and what they answered.")] = False,
          as_json: Json = False):
-    """See the tokens: green is what the model learns to say, dim is what it only reads.
+    """See the tokens: green is what the model learns to say, dim is what it only reads, underlined is special.
 
     Example: ftlab data show data/cron/train.jsonl -n 3
     """
     if n < 1: raise ValueError(f"-n {n}: show at least 1 record")
-    from ftlab.data import load
-    loaded = load(file)
-    if not loaded.records: raise ValueError(f"{file} holds no usable record; see `ftlab data doctor {file}`")
-    from ftlab.tokens import IGNORE_INDEX, encode
+    from itertools import islice
+
+    from ftlab.data import judge
+    from ftlab.pieces import pieces
+    from ftlab.tokens import IGNORE_INDEX, encode_batch
+    read = ((piece.line, judge(piece, tools)[1]) for piece in pieces(file))
+    lines, chats = [], []
+    for line, messages in islice(((line, m) for line, m in read if m), n):
+        if system and messages[0]["role"] != "system": messages = [{"role": "system", "content": system}, *messages]
+        lines.append(line)
+        chats.append({"messages": messages})
+    if not chats: raise ValueError(f"{file} holds no usable record; see `ftlab data doctor {file}`")
     tokenizer, out = _tokenizer(model, weights), []
-    for record, (name, line, _) in zip(loaded.records[:n], loaded.origins):
-        if system and record["messages"][0]["role"] != "system":
-            record = {"messages": [{"role": "system", "content": system}, *record["messages"]]}
-        row = encode(record, tokenizer)
-        taught = sum(label != IGNORE_INDEX for label in row["labels"])
-        out.append({"file": name, "line": line, "tokens": len(row["labels"]), "taught": taught, **row})
-    if as_json: return _json(out, indent=None)
-    console = _console()
-    for row in out:
-        console.print(f"{row['file']}:{row['line']}: {row['tokens']} tokens, {row['taught']} taught")
-        console.print(_coloured(row, tokenizer, plain=not console.color_system))
+    rows = encode_batch(chats, tokenizer, max_length, max_length is not None, "last" if last else "all")
+    for line, row in zip(lines, rows):
+        if isinstance(row, ValueError): said = {"code": getattr(row, "code", "unsafe-template"), "error": str(row)}
+        else: said = {"tokens": len(row["labels"]), "taught": sum(x != IGNORE_INDEX for x in row["labels"]), **row}
+        out.append({"file": file, "line": line, **said})
+    if as_json: _json(out, indent=None)
+    else: _shown(out, tokenizer, _console())
+    if any("error" in row for row in out): raise typer.Exit(1)
+
+
+def _share(taught, tokens): return f"{tokens} tokens, {taught} taught ({taught/tokens:.0%})"
+
+
+def _shown(rows, tokenizer, console):
+    "Rows under their file and line, below a legend; last what they have together"
+    plain = not console.color_system
+    if plain: console.print("⟦ taught ⟧  only read  ⏎ a line break")
+    else: console.print(_legend())
+    for row in rows:
+        where = f"{row['file']}:{row['line']}: "
+        if "error" in row: console.print(f"{where}{row['code']}: {row['error']}")
+        else:
+            cut = f", {row['cut']} more cut off" if row.get("cut") else ""
+            console.print(f"{where}{_share(row['taught'], row['tokens'])}{cut}")
+            console.print(_coloured(row, tokenizer, plain))
+    good = [row for row in rows if "error" not in row]
+    if len(good) > 1: console.print("together: " + _share(*(sum(row[k] for row in good) for k in ("taught", "tokens"))))
+
+
+_TAUGHT, _READ, _SPECIAL = "black on green", "dim", " bold underline"
+
+
+def _legend():
+    from rich.text import Text
+    return Text.assemble(("taught", _TAUGHT), "  ", ("only read", _READ), "  ", ("special", _READ + _SPECIAL), "  ⏎ a line break")
 
 
 def _coloured(row, tokenizer, plain):
     "Tokens as rich text; where there is no colour, what is taught stands in ⟦ ⟧"
     from rich.text import Text
 
-    from ftlab.tokens import IGNORE_INDEX
+    from ftlab.tokens import spell
     text, before = Text(), False
-    for i, label in zip(row["input_ids"], row["labels"]):
-        taught = label != IGNORE_INDEX
-        if plain and taught != before: text.append("⟦" if taught else "⟧")
-        bold = " bold" if i in tokenizer.all_special_ids else ""
-        text.append(tokenizer.decode([i]).replace("\n", "⏎\n"), ("black on green" if taught else "dim") + bold)
-        before = taught
+    for part in spell(row, tokenizer):
+        if plain and part["taught"] != before: text.append("⟦" if part["taught"] else "⟧")
+        style = (_TAUGHT if part["taught"] else _READ) + _SPECIAL * part["special"]
+        text.append(part["text"].replace("\n", "⏎\n"), style)
+        before = part["taught"]
     if plain and before: text.append("⟧")
     return text
 

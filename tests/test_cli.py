@@ -414,9 +414,33 @@ def test_show_in_colour(data):
     talk = {"messages": [{"role": "user", "content": "[b]"}, {"role": "assistant", "content": "x"}]}
     text = cli._coloured(encode(talk, tokenizer), tokenizer, plain=False)
     style = {text.plain[s.start:s.end]: str(s.style) for s in text.spans}
-    assert style["x"] == "black on green" and style["<|im_end|>"] == "black on green bold"
-    assert style["["] == "dim" and style["<|im_start|>"] == "dim bold" and "[b]" in text.plain
+    assert style["x"] == "black on green" and style["<|im_end|>"] == "black on green bold underline"
+    assert style["["] == "dim" and style["<|im_start|>"] == "dim bold underline" and "[b]" in text.plain
     assert "⟦" not in text.plain
+
+
+def test_show_says_the_shares_and_the_cuts(cmd, data, tmp_path):
+    code, out, err = cmd("data", "show", data, "-n", 2, "--weights", "random")
+    tokens, taught = (int(n) for n in re.search(r":1: (\d+) tokens, (\d+) taught", out).groups())
+    assert f"({taught/tokens:.0%})" in out and re.search(rf"together: {2*tokens} tokens, {2*taught} taught", out)
+    code, out, err = cmd("data", "show", data, "-n", 1, "--weights", "random", "--max-length", tokens - 3)
+    assert code == 0 and f":1: {tokens - 3} tokens, {taught - 2} taught" in out and "3 more cut off" in out
+    talk = [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(["a", "🫠", "b", "été"])]
+    (tmp_path/"talk.jsonl").write_text(json.dumps({"messages": talk}) + "\n" + json.dumps({"messages": talk[:2]}) + "\n")
+    out = cmd("data", "show", tmp_path/"talk.jsonl", "--weights", "random")[1]
+    assert "⟦🫠<|im_end|>⟧" in out and "⟦été<|im_end|>⟧" in out and "\ufffd" not in out
+    out = cmd("data", "show", tmp_path/"talk.jsonl", "--weights", "random", "--last")[1]
+    assert out.count("⟦🫠") == 1 and "⟦été<|im_end|>⟧" in out
+    code, out, err = cmd("data", "show", tmp_path/"talk.jsonl", "--weights", "random", "--max-length", 40, "--json")
+    rows = json.loads(out)
+    assert code == 0 and rows[0]["tokens"] == 40 == len(rows[0]["labels"]) and rows[0]["cut"] > 0 == rows[1]["cut"]
+
+
+def test_show_names_what_can_not_be_taught_and_goes_on(cmd, data):
+    code, out, err = cmd("data", "show", data, "-n", 2, "--weights", "random", "--max-length", 10)
+    assert code == 1 and out.count("nothing-supervised: the first 10 of") == 2
+    rows = json.loads(cmd("data", "show", data, "-n", 2, "--weights", "random", "--max-length", 10, "--json")[1])
+    assert [(r["line"], r["code"]) for r in rows] == [(1, "nothing-supervised"), (2, "nothing-supervised")]
 
 
 def test_show_refuses(refuses, data, tmp_path):

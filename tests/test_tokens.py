@@ -1,6 +1,8 @@
 "Masks: the right characters are taught, with eleven chat templates and five kinds of tokenizer, or it is refused."
 import copy
+import html
 import json
+import re
 from functools import cache, partial
 
 import pytest
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from ftlab.tokens import ALPACA, IGNORE_INDEX, TokenFault, encode, encode_batch, end_token, token_faults
+from ftlab.template import ALPACA, TokenFault, end_token
+from ftlab.tokens import IGNORE_INDEX, encode, encode_batch, show, spell, token_faults
 
 # ---- chat templates, from their published descriptions: «» stands where a generation block may begin and end
 
@@ -235,6 +238,19 @@ def test_exactly_the_answers_are_taught(name, kind, said):
     assert end_token(tokenizer) == end
 
 
+@pytest.mark.parametrize("name", ["chatml", "llama-2", "gemma", "zephyr", "alpaca"])
+@pytest.mark.parametrize("kind, said", [("crossing", "multi"), ("metaspace", "multi"), ("sentencepiece", "multi"),
+                                        ("byte-level", "blanks")])
+def test_a_token_across_the_border_is_taught(name, kind, said):
+    if kind == "byte-level" and name in ("llama-2", "gemma"): return      # both trim
+    tokenizer, messages = _tokenizer(name, kind), TALKS[said]
+    _, runs = expected(name, tokenizer, messages)
+    answers = [text for text, taught in ORACLE[name](messages) if taught]
+    assert any(run != answer and run.endswith(answer) for run, answer in zip(runs, answers))   # else nothing is shown here
+    row = encode({"messages": messages}, tokenizer)
+    assert row == expected(name, tokenizer, messages)[0]
+
+
 @ALL
 @EACH
 def test_equal_to_what_transformers_makes_of_generation_markers(name, kind):
@@ -247,6 +263,22 @@ def test_equal_to_what_transformers_makes_of_generation_markers(name, kind):
             row = encode({"messages": messages}, tokenizer)
             assert row["input_ids"] == theirs["input_ids"]
             assert [int(l != IGNORE_INDEX) for l in row["labels"]] == theirs["assistant_masks"]
+
+
+def test_markers_say_where_an_answer_begins_but_never_before_the_invitation_ends():
+    blank = ("{% for m in messages %}{% if m.role == 'user' %}{{ '[INST] ' + m.content + ' [/INST]' }}{% else %}"
+             "{{ ' ' }}{% generation %}{{ m.content + eos_token }}{% endgeneration %}{% endif %}{% endfor %}")
+    messages, tokenizer = talk("a", "ж", "c", "ж"), like(blank, "llama-2")
+    theirs = tokenizer.apply_chat_template(messages, return_dict=True, return_assistant_tokens_mask=True)
+    row = encode({"messages": messages}, tokenizer)
+    assert [int(label != IGNORE_INDEX) for label in row["labels"]] == theirs["assistant_masks"]
+    assert taught(row, tokenizer) == "ж</s>ж</s>"
+    unmarked = like(blank.replace("{% generation %}", "").replace("{% endgeneration %}", ""), "llama-2")
+    assert taught(encode({"messages": messages}, unmarked), unmarked) == " ж</s> ж</s>"
+    header = ("{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ '<|im_start|>assistant\n' + m.content"
+              " + '<|im_end|>' }}{% endgeneration %}{% else %}{{ '<|im_start|>user\n' + m.content + '<|im_end|>' }}"
+              "{% endif %}{{ '\n' }}{% endfor %}" + CHATML_INVITE)
+    assert taught(encode({"messages": messages}, like(header)), like(header)) == "ж<|im_end|>ж<|im_end|>"
 
 
 @pytest.mark.parametrize("name", ["mistral", "gemma"])
@@ -348,6 +380,47 @@ def test_a_template_that_changes_earlier_turns_can_teach_the_last_one(template, 
     assert taught(encode({"messages": [*messages[:-4], *messages[-2:]]}, tokenizer), tokenizer) == last
 
 
+def test_an_answer_that_ends_twice():
+    "As Cohere's: its own mark, and eos right after it"
+    template = CHAT.replace("'<|im_end|>\n'", "'<|endoftext|><|im_end|>'")
+    tokenizer = like(template, "qwen2.5")
+    assert taught(encode({"messages": talk("a", "b", "c", "d")}, tokenizer), tokenizer) == \
+        "b<|endoftext|><|im_end|>d<|endoftext|><|im_end|>"
+    assert end_token(tokenizer) == "<|im_end|>"
+    apart = like(template.replace("<|endoftext|><|im_end|>", "<|im_end|>.<|endoftext|>"), "qwen2.5")
+    assert taught(encode({"messages": talk("a", "b")}, apart), apart) == "b<|im_end|>"
+
+
+def test_contents_that_change_the_rendering():
+    "Questions may be rewritten, as the model will see them so; an answer that looks different as the last may not"
+    asks = CHAT.replace("m.content", "(m.content | upper if '?' in m.content and m.role == 'user' else m.content)")
+    asks = asks.replace("m.role + '\n' + ", "m.role + '\n' + ('<think>' if loop.last and '!' in m.content else '') + ")
+    row = encode({"messages": talk("a?", "b", "c", "d")}, like(asks))
+    assert taught(row, like(asks)) == "b<|im_end|>d<|im_end|>" and "A?" in like(asks).decode(row["input_ids"])
+    with pytest.raises(TokenFault, match="turn 2 is changed, moved or rendered differently"):
+        encode({"messages": talk("a?", "b!", "c", "d")}, like(asks))
+    last = encode({"messages": talk("a?", "b!", "c", "d")}, like(asks), train_on="last")
+    assert taught(last, like(asks)) == "d<|im_end|>"
+
+
+def test_answers_that_end_in_different_tokens():
+    template = CHAT.replace("'<|im_end|>\n'", "('<|endoftext|>' if loop.index0 < 2 else '<|im_end|>') + '\n'")
+    messages = talk("a", "b", "c", "d")
+    with pytest.raises(TokenFault, match="turn 2 in <.endoftext.>, turn 4 in <.im_end.>") as e:
+        encode({"messages": messages}, like(template, "qwen2.5"))
+    assert e.value.code == "unsafe-template"
+    assert taught(encode({"messages": messages}, like(template, "qwen2.5"), train_on="last"), like(template)) == "d<|im_end|>"
+
+
+def test_a_thought_that_the_invitation_begins():
+    "As DeepSeek R1's: asked, the model goes on from <think>, where no answer of the data ever stands"
+    template = CHAT.replace("'<|im_start|>assistant\n'", "'<|im_start|>assistant\n<think>\n'")
+    with pytest.raises(TokenFault, match="asked for it: …ssistant.*<think>.*; use"):
+        encode({"messages": talk("a", "b")}, like(template))
+    thinks = template.replace("+ m.content", "+ ('<think>\n\n</think>' if m.role == 'assistant' else '') + m.content")
+    assert taught(encode({"messages": talk("a", "b")}, like(thinks)), like(thinks)) == "\n</think>b<|im_end|>"
+
+
 @pytest.mark.parametrize("template, code, why", [
     ("{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}", "missing-eos", "no end token after turn 2"),
     (CHAT.replace("'<|im_end|>\n'", "'\n'"), "missing-eos", "no end token after turn 2"),
@@ -373,3 +446,153 @@ def test_refused_with_the_reason(template, code, why):
     assert e.value.code == code
     (told, what), = token_faults(messages, like(marked))
     assert told == code and what.isprintable() and len(what) <= 120
+
+
+def test_a_tokenizer_that_can_not_do_it():
+    tokenizer = like(None)
+    (code, what), = token_faults(talk("a", "b"), tokenizer)
+    assert code == "unsafe-template" and "no chat template" in what
+    with pytest.raises(TokenFault, match="ftlab.template.ALPACA"): encode({"messages": talk("a", "b")}, tokenizer)
+
+    class Slow:
+        is_fast, chat_template = False, CHAT
+    assert token_faults(talk("a", "b"), Slow()) == [
+        ("unsafe-template", "this tokenizer is a slow one and gives no offsets")]
+    split = copy.deepcopy(_tokenizer("chatml"))
+    split.split_special_tokens = True                    # marks are read as text, letter by letter
+    with pytest.raises(TokenFault, match="does not read <|im_end|> as one token") as e:
+        encode({"messages": talk("a", "b")}, split)
+    assert e.value.code == "missing-eos"
+
+
+def test_what_is_no_conversation(name="chatml"):
+    tokenizer = _tokenizer(name)
+    for bad in ({}, {"messages": []}, {"messages": [{"role": "user"}]}, [], None, {"messages": [{"role": "user", "content": 3}]},
+                {"messages": ["hi"]}, {"messages": [{"role": "assistant", "content": None, "tool_calls": []}]}):
+        with pytest.raises(ValueError, match="ftlab.data.load"): encode(bad, tokenizer)
+    assert token_faults(talk("a"), tokenizer)[0][0] == "nothing-supervised"
+    assert token_faults([{"role": "assistant", "content": "a"}], tokenizer)[0][0] == "unsafe-template"
+    for options in ({"max_length": 0}, {"truncate": True}, {"train_on": "first"}):
+        with pytest.raises(ValueError, match="max_length=|train_on="): encode({"messages": talk("a", "b")}, tokenizer, **options)
+
+
+def test_a_batch_names_its_faults_in_place_and_forgets_nothing():
+    tokenizer = _tokenizer("gemma")
+    chats = [talk("a", "b"), talk("a"), talk("a", "b", system="s"), talk("a", "b", "c", "d"), talk("<bos>a", "b"), None]
+    rows = encode_batch([{"messages": m} for m in chats], tokenizer)
+    assert [getattr(r, "code", type(r).__name__) for r in rows] == [
+        "dict", "nothing-supervised", "unsafe-template", "dict", "double-bos", "ValueError"]
+    for m, row in zip(chats, rows):
+        if isinstance(row, dict): assert row == encode({"messages": m}, tokenizer)
+    assert encode_batch([], tokenizer) == []
+
+
+def test_a_tokenizer_that_adds_a_beginning_adds_none_here():
+    tokenizer = copy.deepcopy(_tokenizer("llama-3"))
+    bos = tokenizer.bos_token, tokenizer.bos_token_id
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(single=[bos[0], "$A"], special_tokens=[bos])
+    whole = tokenizer.apply_chat_template(talk("a", "b"), tokenize=False)
+    assert tokenizer(whole)["input_ids"][:2] == [bos[1]] * 2
+    assert encode({"messages": talk("a", "b")}, tokenizer) == encode({"messages": talk("a", "b")}, _tokenizer("llama-3"))
+    twice = like("{{ bos_token }}" + JINJA["llama-3"].replace("«", "").replace("»", ""), "llama-3")
+    assert token_faults(talk("a", "b"), twice) == [("double-bos", "the text begins with <|begin_of_text|> twice")]
+
+
+@EACH
+def test_what_the_tokenizer_was_last_asked_for_leaves_no_trace(kind):
+    chats = [{"messages": talk("a " * 40, "b " * 40)}, {"messages": talk("a", "b")}]
+    tokenizer = copy.deepcopy(_tokenizer("chatml", kind))
+    tokenizer(["a b c d"], truncation=True, max_length=2, padding="max_length")
+    assert encode_batch(chats, tokenizer) == encode_batch(chats, _tokenizer("chatml", kind))
+
+
+def test_a_changed_tokenizer_is_asked_again():
+    tokenizer = copy.deepcopy(_tokenizer("chatml"))
+    row = encode({"messages": talk("a", "b")}, tokenizer)
+    tokenizer.chat_template = CHAT.replace("<|im_end|>", "<|other|>")
+    with pytest.raises(TokenFault, match="no end token"): encode({"messages": talk("a", "b")}, tokenizer)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|other|>"]})
+    assert taught(encode({"messages": talk("a", "b")}, tokenizer), tokenizer) == "b<|other|>"
+    assert end_token(tokenizer) == "<|other|>"
+    tokenizer.chat_template = CHAT
+    assert encode({"messages": talk("a", "b")}, tokenizer) == row
+    zephyr = copy.deepcopy(_tokenizer("zephyr"))
+    assert taught(encode({"messages": talk("a", "b")}, zephyr), zephyr) == "b</s>"
+    zephyr.add_special_tokens({"eos_token": "<|stop|>"})
+    assert taught(encode({"messages": talk("a", "b")}, zephyr), zephyr) == "b<|stop|>"
+
+
+def test_a_date_in_the_template_and_a_night_between(monkeypatch):
+    from datetime import datetime
+    from types import SimpleNamespace
+
+    from transformers.utils import chat_template_utils
+    tokenizer = like("{{ strftime_now('%d %b') }}" + CHAT)
+    for day in (1, 2):
+        monkeypatch.setattr(chat_template_utils, "datetime", SimpleNamespace(now=lambda day=day: datetime(2026, 1, day)))
+        row = encode({"messages": talk("a", "b", "c", "d")}, tokenizer)
+        assert tokenizer.decode(row["input_ids"]).startswith(f"0{day} Jan") and taught(row, tokenizer) == "b<|im_end|>d<|im_end|>"
+
+
+# ---- tools
+
+CALLS = ("{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content }}{% for c in m.tool_calls or [] %}"
+         "{{ '<call>' + c.function.name + c.function.arguments + '</call>' }}{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}"
+         + CHATML_INVITE)
+USED = [{"role": "user", "content": "Is it noon?"},
+        {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "clock", "arguments": "{}"}}]},
+        {"role": "tool", "name": "clock", "content": '{"time": "12:00"}'}, {"role": "assistant", "content": "Yes."},
+        {"role": "user", "content": "and now?"}, {"role": "assistant", "content": "No."}]
+
+
+def test_calls_are_taught_and_what_tools_answer_is_read():
+    row = encode({"messages": USED}, like(CALLS))
+    assert taught(row, like(CALLS)) == "<call>clock{}</call><|im_end|>Yes.<|im_end|>No.<|im_end|>"
+    assert taught(encode({"messages": USED}, like(CALLS), train_on="last"), like(CALLS)) == "No.<|im_end|>"
+    plain = [{k: v for k, v in m.items() if k != "tool_calls"} for m in USED]
+    assert taught(encode({"messages": plain}, like(CHAT)), like(CHAT)) == "<|im_end|>Yes.<|im_end|>No.<|im_end|>"
+
+
+@pytest.mark.parametrize("template, why", [
+    (CHAT, "turn 2 or its tool_calls are left out"),
+    (CALLS.replace("in messages", "in messages if m.role != 'tool'"), "leaves out turn 3 .tool"),
+    (CALLS.replace("+ m.content", "+ (m.content if m.role != 'tool' else 'Is it noon?')"), "leaves out turn 3 .tool"),
+    (CALLS.replace("+ m.content", "+ (m.content if m.role != 'tool' else raise_exception('no tools'))"), "no tools"),
+    ("{{ messages | length }}" + CALLS, "turn 2 does not follow"),
+    (CALLS.replace("'<call>'", "('<call>' if last else '<did>')").replace("{% for c", "{% set last = loop.last %}{% for c"),
+     "turn 2 or its tool_calls"),
+])
+def test_a_template_without_words_for_tools(template, why):
+    with pytest.raises(TokenFault, match=why) as e: encode({"messages": USED}, like(template))
+    assert e.value.code == "unsafe-template"
+
+
+# ---- pictures
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(SAID, st.sampled_from(["chatml", "llama-2", "gemma"]), st.sampled_from(KINDS))
+def test_no_character_is_broken_and_none_is_lost(said, name, kind):
+    messages, tokenizer = talk(*said), _tokenizer(name, kind)
+    if token_faults(messages, tokenizer): return
+    row = encode({"messages": messages}, tokenizer)
+    parts = spell(row, tokenizer)
+    assert [i for p in parts for i in p["ids"]] == row["input_ids"]
+    assert [p["taught"] for p in parts for _ in p["ids"]] == [label != IGNORE_INDEX for label in row["labels"]]
+    assert "".join(p["text"] for p in parts) == tokenizer.decode(row["input_ids"])
+    if "\ufffd" not in "".join(said): assert not any("\ufffd" in p["text"] for p in parts)
+    special = {*tokenizer.all_special_ids} | {i for i, t in tokenizer.added_tokens_decoder.items() if t.special}
+    assert all(p["special"] == (p["ids"][0] in special) and (len(p["ids"]) == 1 or not p["special"]) for p in parts)
+
+
+def test_the_page_has_every_token_and_the_shares():
+    tokenizer = _tokenizer("chatml")
+    rows = [encode({"messages": m}, tokenizer) for m in (talk("<b>\n🫠", "a & b"), talk("a", "b"))]
+    page = show(rows, tokenizer)
+    counts = [(sum(label != IGNORE_INDEX for label in r["labels"]), len(r["labels"])) for r in rows]
+    for n, total in counts: assert f"{n} of {total} tokens taught ({n/total:.0%})" in page
+    assert f"together: {sum(n for n, _ in counts)} of {sum(t for _, t in counts)}" in page
+    assert "<b>" not in page and "🫠" in page and "\ufffd" not in page
+    assert "<b>⏎🫠" in html.unescape(re.sub("<[^>]*>", "", page))
+    assert show(rows[0], tokenizer).count("tokens taught") == 1
+    cut = encode({"messages": talk("a", "b", "c", "d " * 20)}, tokenizer, max_length=30, truncate=True)
+    assert f"{cut['cut']} more cut off" in show(cut, tokenizer)
