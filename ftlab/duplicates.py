@@ -44,8 +44,8 @@ def jaccard(
     both = len(a & b)
     return both / (len(a) + len(b) - both) if a or b else 0.
 
-# %% ../nbs/05d_duplicates.ipynb #c37b5119
-_SHORTEST = 27   # shingles; a shorter text has no near duplicates, only copies
+# %% ../nbs/05d_duplicates.ipynb #940193ba
+_SHORT, _LEAST = 37, 9   # shingles: below, no word may be exchanged; below, all have to be equal
 
 # %% ../nbs/05d_duplicates.ipynb #f4c1ce7d
 _COLUMNS = 128   # minima in a sketch
@@ -79,7 +79,7 @@ def fingerprints(
         question, answer = _parts(messages)
         sets.append(shingles(question + answer))
         asked = " ".join(question) or "\0".join(exact[:-1])
-        prompt = exact[0] if messages[0]["role"] == "system" and len(sets[-1]) < _SHORTEST else ""
+        prompt = exact[0] if messages[0]["role"] == "system" and len(sets[-1]) < _SHORT else ""
         plain = f"{prompt}\0{asked}\0{' '.join(answer) or exact[-1]}"
         digests += map(_digest, ("\0".join(exact), "\0".join(exact[:-1]), plain, asked))
     numbers = np.frombuffer(b"".join(digests), "<u8").reshape(-1, len(_DIGESTS))
@@ -144,7 +144,7 @@ def _candidates(base, probe, threshold, before=False, reach=4, most=4):
             hit = np.flatnonzero(keys[where] == mine)
             i, j = turn[hit], order[where[hit]]
             sizes = np.stack([probe["size"][i], base["size"][j]])
-            near = sizes.min(0) >= threshold * sizes.max(0)
+            near = sizes.min(0) >= threshold * sizes.max(0) - 1e-6   # .81 × 300 is a little over 243
             if before: near &= j < i
             i, j = i[near], j[near]
             share = _agreement(probe["sketch"], i, base["sketch"], j)
@@ -165,10 +165,13 @@ def _text(messages):
     system = messages[0]["content"].strip() if messages[0]["role"] == "system" else ""
     return _Text(system, question, answer, shingles(question + answer))
 
-def _boilerplate(get, rows, least=20, sample=2000, most=500_000):
-    "Shingles that `least` of a sample of the conversations hold."
+def _boilerplate(get, prints, least=20, sample=2000, most=500_000):
+    "Shingles that `least` of a sample of the conversations hold; in a small set, half of them."
     count, total = Counter(), 0
-    for row in np.random.default_rng(5).permutation(rows)[:sample].tolist():
+    rows = _without(np.arange(len(prints)), exact_duplicates(prints))
+    rows = np.random.default_rng(5).permutation(rows)[:sample].tolist()
+    least = min(least, max(4, len(rows) // 2))
+    for row in rows:
         found = _text(get(row)).shingles
         count.update(found)
         total += len(found)
@@ -178,24 +181,33 @@ def _boilerplate(get, rows, least=20, sample=2000, most=500_000):
 # %% ../nbs/05d_duplicates.ipynb #18d8fc98
 NEAR = np.dtype([("later", "<i8"), ("first", "<i8"), ("similarity", "<f8")])
 
+def _digits(words): return {w for w in words if w[0].isdigit()}
+
 def _differs(a, b):
     "Does a ask for something that b does not know of, and answer accordingly?"
-    known = {*b.question, *b.answer}
-    asked = {w for w in a.question if w[0].isdigit()} | set(a.question) & set(a.answer)
-    return a.answer != b.answer and not asked <= known
+    asked = _digits(a.question) | set(a.question) & set(a.answer)
+    return a.answer != b.answer and not asked <= {*b.question, *b.answer}
 
 def _own(a, b, common):
     "The share that is found in the other of what the poorer text has beside boilerplate."
     a, b = a.shingles - common, b.shingles - common
     return len(a & b) / max(1, min(len(a), len(b)))
 
+def _copied(a, b):
+    "Is each side, question and answer, a copy of the other's?"
+    x, y = {*a.question}, {*b.question}
+    if min(len(a.shingles), len(b.shingles)) < _SHORT:
+        return a.answer == b.answer and (x <= y or y <= x)
+    p, q = _digits(a.question + a.answer), _digits(b.question + b.answer)
+    if a.answer != b.answer and (p - q and q - p or jaccard({*a.answer}, {*b.answer}) < .5): return False
+    return (a.question == b.question or jaccard(x, y) >= .5) and not (_differs(a, b) and _differs(b, a))
+
 def _verdict(a, b, threshold, common):
     "(near or alike or None, similarity) of two texts."
     similarity = jaccard(a.shingles, b.shingles)
     if similarity < threshold: return None, similarity
-    halves = [jaccard({*p}, {*q}) >= .5 for p, q in ((a.question, b.question), (a.answer, b.answer))]
-    other = _differs(a, b) and _differs(b, a) or _own(a, b, common) < threshold
-    return "near" if all(halves) and not other else "alike", similarity
+    near = _copied(a, b) and _own(a, b, common) >= threshold
+    return "near" if near else "alike", similarity
 
 # %% ../nbs/05d_duplicates.ipynb #bbd53647
 def near_duplicates(
@@ -209,11 +221,11 @@ def near_duplicates(
     rows = _without(np.arange(len(prints)), exact_duplicates(prints))
     copies = _repeats(prints["plain"], rows)
     rows = _without(rows, copies)
-    long = rows[prints["size"][rows] >= _SHORTEST]
+    long = rows[prints["size"][rows] >= _LEAST]
     some = prints[long]
     pairs = long[_candidates(some, some, threshold, before=True)]
     found = {"near": {later: (first, 1.) for later, first in copies.tolist()}, "alike": {}}
-    common = _boilerplate(get, rows) if len(pairs) else set()
+    common = _boilerplate(get, prints) if len(pairs) else set()
     text = lru_cache(256)(lambda row: _text(get(row)))
     for later, first in pairs.tolist():
         if later in found["near"]: continue
@@ -229,7 +241,7 @@ class Overlap:
         conversations:list, # messages of each test record
         n:int=8,            # words in a run
         least:int=13,       # words in a question; shorter ones are left to the other rules
-        common:int=10,      # runs in more conversations than this are boilerplate
+        common:int=10,      # runs in more training records than this are boilerplate
     ):
         self.n, self.least, self.common, self.grams, owners = n, least, common, {}, []
         for row, messages in enumerate(conversations):
@@ -260,17 +272,18 @@ class Overlap:
 
 # %% ../nbs/05d_duplicates.ipynb #85b5f8a6
 def _shared(overlap, share):
-    "(test row, training row, share of the question's runs) where one training record holds enough."
+    "(training row, test row, share of the question's runs) where one training record holds enough."
     owned = np.bincount(overlap.owners[:, 0], minlength=len(overlap.seen))
-    rare = (overlap.seen <= overlap.common) & (owned <= overlap.common)
+    rare = (overlap.seen <= overlap.common) & (owned <= 2)   # three questions share it: it is none's own
     owners, hits = (x[rare[x[:, 0]]] for x in (overlap.owners, overlap.hits))
     total, holds, best = Counter(owners[:, 1].tolist()), {}, {}
     for gram, row in hits.tolist(): holds.setdefault(gram, []).append(row)
-    both = Counter((test, row) for gram, test in owners.tolist() for row in holds.get(gram, ()))
-    for (test, row), n in sorted(both.items()):
-        enough = total[test] > overlap.least - overlap.n and n >= share * total[test]
-        if enough and n > best.get(test, (0, 0))[0]: best[test] = n, row
-    return [(test, row, n / total[test]) for test, (n, row) in best.items()]
+    both = Counter((row, test) for gram, test in owners.tolist() for row in holds.get(gram, ()))
+    for (row, test), n in sorted(both.items()):
+        enough = n >= total[test] * (share if total[test] >= _SHORT else 1)
+        enough &= total[test] > overlap.least - overlap.n
+        if enough and n / total[test] > best.get(row, (0, 0))[1]: best[row] = test, n / total[test]
+    return [(row, *found) for row, found in best.items()]
 
 # %% ../nbs/05d_duplicates.ipynb #438f399a
 class Leak(NamedTuple):
@@ -280,16 +293,18 @@ class Leak(NamedTuple):
     how:str           # "same question", "near duplicate", "shared n-grams"
 
 def _suspects(train, test, threshold, overlap):
-    order = np.argsort(train["asked"], kind="stable")
-    keys = train["asked"][order]
-    at = np.searchsorted(keys, test["asked"])
-    for step in range(4 if len(train) else 0):
-        where = np.minimum(at + step, len(keys) - 1)
-        for row in np.flatnonzero(keys[where] == test["asked"]).tolist():
-            yield row, int(order[where[row]]), "same question", 1.
-    a, b = (np.flatnonzero(x["size"] >= _SHORTEST) for x in (train, test))
-    for row, other in _candidates(train[a], test[b], threshold).tolist():
-        yield int(b[row]), int(a[other]), "near duplicate", None
+    "(training row, test row, how, similarity), the surest first."
+    for key in "question", "asked":
+        order = np.argsort(test[key], kind="stable")
+        keys = test[key][order]
+        at = np.searchsorted(keys, train[key])
+        for step in range(4 if len(test) else 0):
+            where = np.minimum(at + step, len(keys) - 1)
+            for row in np.flatnonzero(keys[where] == train[key]).tolist():
+                yield row, int(order[where[row]]), "same question", 1.
+    a, b = (np.flatnonzero(x["size"] >= _SHORT) for x in (train, test))
+    for row, other in _candidates(test[b], train[a], threshold).tolist():
+        yield int(a[row]), int(b[other]), "near duplicate", None
     for row, other, share in _shared(overlap, .8) if overlap else ():
         yield row, other, "shared n-grams", share
 
@@ -301,18 +316,18 @@ def leaks(
     get_test,            # get_test(index): those of a test record
     overlap:Overlap|None=None, # of the test set, with all hits added; None: no search by n-grams
     threshold:float=.8,  # similarity from which two are near duplicates
-)->list[Leak]:           # one for each test record that the training set gives away
-    "Test records that were seen in training."
+)->list[Leak]:           # one for each training record that gives a test record away
+    "Training records to take out, so that the test set measures more than memory."
     found, common = {}, None
     for row, other, how, similarity in _suspects(train, test, threshold, overlap):
         if row in found: continue
-        a, b = _text(get_test(row)), _text(get_train(other))
+        a, b = _text(get_test(other)), _text(get_train(row))
         if how == "same question":
             if a.system and b.system and a.system != b.system and a.answer != b.answer: continue
         elif how == "near duplicate":
-            if common is None: common = _boilerplate(get_train, np.arange(len(train)))
+            if common is None: common = _boilerplate(get_train, train)
             kind, similarity = _verdict(a, b, threshold, common)
             if kind != "near": continue
         elif _differs(a, b): continue
-        found[row] = Leak(row, other, similarity, how)
+        found[row] = Leak(other, row, similarity, how)
     return [found[row] for row in sorted(found)]

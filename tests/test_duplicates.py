@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import clean
 from ftlab.duplicates import (
     PRINT, Overlap, conflicts, exact_duplicates, fingerprints, jaccard, leaks, near_duplicates, shingles, words)
 
@@ -164,14 +165,25 @@ def test_planted_pairs():
 
 @pytest.mark.slow
 def test_thousands_of_planted_pairs():
-    talks, truth = plant(random.Random(2), 6000, .76, .84)
+    talks, truth = plant(random.Random(2), 6000, .77, .87)
     real = {row for row, (_, s) in truth.items() if s >= .8}
     found, prints = set(near_of(talks)[0]["later"].tolist()), fingerprints(talks)
     estimate = {row: (prints["sketch"][row] == prints["sketch"][first]).mean() for row, (first, _) in truth.items()}
     guess = {row for row, s in estimate.items() if s >= .8}
-    assert 2000 < len(real) < 4000
+    assert 2000 < len(real) < 4000 and sum(.76 < s < .84 for _, s in truth.values()) > 4000
     assert len(found & real) / len(real) >= .99 and len(found & real) / len(found) >= .99
     assert len(guess & real) / len(guess) < .95     # the sketch alone would not do
+    print(f"{len(real)} pairs at .8 or more, found {len(found & real)} and {len(found - real)} others; "
+          f"sketches: {len(guess & real)} and {len(guess - real)}")
+
+
+@pytest.mark.parametrize("small, large, threshold", [(40, 50, .8), (80, 100, .8), (243, 300, .81), (81, 90, .9)])
+def test_exactly_at_the_threshold(small, large, threshold):
+    "One text is the other and more, and no rounding may lose it"
+    text = [f"w{i}" for i in range(large + 2)]
+    pair = [talk(" ".join(t[:9]), " ".join(t[9:])) for t in (text, text[:small + 2])]
+    assert near_of(pair, threshold=threshold)[0]["similarity"].tolist() == [small / large]
+    assert not len(near_of(pair, threshold=threshold + .01)[0])
 
 
 @settings(max_examples=20, deadline=None)
@@ -209,11 +221,17 @@ def test_short_texts_are_copies_only_when_equal_in_words():
 
 
 @pytest.mark.parametrize("one, two", [
-    (talk(f"{LONG} 17 apples", "17 apples it is"), talk(f"{LONG} 18 apples", "18 apples it is")),   # other numbers
-    (talk(f"{LONG} for anna", "dear anna"), talk(f"{LONG} for omar", "dear omar")),                 # another case
+    (talk(f"{LONG} 17 apples", "twice as many is 34"), talk(f"{LONG} 18 apples", "twice as many is 36")),   # numbers
+    (talk(f"{LONG} for anna", "dear anna it is on its way"), talk(f"{LONG} for omar", "dear omar it is on its way")),
     (talk(f"{LONG} good", "positive"), talk(f"{LONG} bad", "negative")),                            # another label
     (talk("may I see her file", LONG), talk("open my neighbour's mail", LONG)),                     # one refusal for all
     (talk(LONG, "yes"), talk(LONG, "no")),                                                          # a contradiction
+    (talk("run the big backup of all the machines every week on", "0 5 * * 1"),
+     talk("run the big backup of all the machines every week on", "0 5 * * 2")),                    # short, another answer
+    (talk("may I use the red door on the way to the market", " ".join(LONG.split()[:24])),
+     talk("may I use the red door on the way to the station", " ".join(LONG.split()[:24]))),        # short, another word
+    (talk(f"{LONG} how long", "I would say that it takes you 29 minutes on foot"),
+     talk(f"{LONG} how long now", "I would say that it takes you 37 minutes on foot")),             # numbers in the answer
 ])
 def test_alike_and_no_copies(one, two):
     assert jaccard(whole(one), whole(two)) >= .8
@@ -225,14 +243,20 @@ def test_alike_and_no_copies(one, two):
     (talk(f"{LONG} 17 apples", "fine"), talk(f"{LONG} 18 apples", "fine")),
     (talk("what is it", LONG), talk("what is it", LONG.replace(" ", " indeed ", 1))),
     (talk(LONG, "yes"), talk(f"please {LONG}", "yes", "another system prompt")),
+    (talk("?", LONG), talk("...", LONG + " indeed")),
+    (talk("how do I change my password", "open the settings and choose a new one"),
+     talk("please how do I change my password?", "Open the settings, and choose a new one.")),
 ])
 def test_copies(one, two): assert near_of([one, two])[0]["later"].tolist() == [1]
 
 
+INSTRUCTION = " ".join(vocabulary(random.Random(11), 200))
+
+
 def templated(rng, n):
-    "Reviews under one long instruction: a quarter of every record is its own"
+    "Reviews under one long instruction: each is similar to all others, and has words of its own"
     vocab = vocabulary(rng)
-    return [talk(f"{LONG} Review: {' '.join(rng.choices(vocab, k=18))}", rng.choice(["good", "bad"])) for _ in range(n)]
+    return [talk(f"{INSTRUCTION} Review: {' '.join(rng.choices(vocab, k=12))}", rng.choice(["good", "bad"])) for _ in range(n)]
 
 
 def test_a_shared_instruction_makes_no_copies():
@@ -240,20 +264,30 @@ def test_a_shared_instruction_makes_no_copies():
     twin = talk(talks[7][0]["content"].replace(" ", "  ", 3) + " really", talks[7][1]["content"])
     near, alike = near_of([*talks, twin])
     assert near["later"].tolist() == [400] and near["first"].tolist() == [7] and near["similarity"][0] > .9
-    system = [talk(*(m["content"][len(LONG):] if i == 0 else m["content"] for i, m in enumerate(t)), LONG) for t in talks]
+    assert alike["later"].tolist() == [*range(1, 400)] and alike["similarity"].min() >= .8
+    system = [talk(q["content"][len(INSTRUCTION):], a["content"], INSTRUCTION) for q, a in talks]
     assert not sum(map(len, near_of(system)))
 
 
-@pytest.mark.parametrize("n", [1000, 4000])
+@pytest.mark.parametrize("n", [500, 2000])
 def test_no_quadratic_work_when_all_are_alike(n):
     read = Counter()
-    talks = [talk(f"{LONG} order {i} {LONG[:200]}", f"order {i} is on its way") for i in range(n)]
+    talks = templated(random.Random(12), n)
     def get(row):
         read[row] += 1
         return talks[row]
     near, alike = near_duplicates(fingerprints(talks), get)
     assert not len(near) and len(alike) == n - 1
     assert sum(read.values()) < 8 * n
+
+
+def test_a_copy_is_found_behind_what_is_only_alike():
+    copy = " ".join(w if i % 30 else "indeed" for i, w in enumerate(LONG.split()))
+    talks = [talk(f"{LONG} 18 apples", "so twice is 36"), talk(f"{copy} 17 apples", "so twice is 34"),
+             talk(f"{LONG} 17 apples", "so twice is 34")]
+    assert jaccard(whole(talks[0]), whole(talks[2])) > jaccard(whole(talks[1]), whole(talks[2])) >= .8
+    near, alike = near_of(talks)
+    assert near[["later", "first"]].tolist() == [(2, 1)] and not len(alike)
 
 
 def test_a_hundred_thousand_equal_records():
@@ -282,6 +316,15 @@ def test_the_course_s_own_sets_are_clean(name):
     assert len(warned) < .01 * len(talks)
 
 
+@pytest.mark.parametrize("n, seed", [(600, 1), (3000, 2)])
+def test_clean_records_of_many_kinds(n, seed):
+    "Templates with words filled in: hardly a copy among them, and a split of them leaks what is asked twice and no more"
+    talks = [r["messages"] for r in clean.records(n, seed)]
+    assert len(exact_duplicates(fingerprints(talks))) == 0 and len(near_of(talks)[0]) <= .002 * n
+    found = leaks_of(talks[n // 5:], talks[:n // 5])
+    assert sum(leak.how != "same question" for leak in found) <= .001 * n
+
+
 # ---- leaks
 
 QUESTION = " ".join(vocabulary(random.Random(6), 40))
@@ -299,14 +342,39 @@ def test_each_way_to_leak(train, how):
     assert [(leak.test, leak.train, leak.how) for leak in found] == ([(1, 1, how)] if how else [])
 
 
+def test_every_training_record_that_leaks_is_named():
+    "so that what is left when they are taken out leaks no more"
+    rng = random.Random(13)
+    vocab = vocabulary(rng)
+    test = [talk(" ".join(rng.choices(vocab, k=30)), " ".join(rng.choices(vocab, k=40))) for _ in range(12)]
+    ways = [lambda q, a: talk(q.upper(), "other"), lambda q, a: talk(f"now {q}", a), lambda q, a: talk("so", f"{a} {q} {LONG}")]
+    train = [way(*(m["content"] for m in t)) for t in test for way in ways * 2] + [talk("x", "y")] * 9
+    for i, t in enumerate(train[:72]): t[-1]["content"] += f" {vocab[i]}"     # no two are the same
+    order = rng.sample(range(len(train)), len(train))
+    train, own = [train[i] for i in order], [i // 6 if i < 72 else None for i in order]
+    found = leaks_of(train, test)
+    assert {leak.train: leak.test for leak in found} == {row: t for row, t in enumerate(own) if t is not None}
+    assert {leak.how for leak in found} == {"same question", "near duplicate", "shared n-grams"}
+    gone = {leak.train for leak in found}
+    assert leaks_of([t for row, t in enumerate(train) if row not in gone], test) == []
+
+
 def test_what_clears_a_suspect():
     sold = "the shop sold {} boxes of green tea on monday and twice as many on the day after how many in all"
     assert not leaks_of([talk(sold.format(12), "36")], [talk(sold.format(15), "45")])
     assert leaks_of([talk(sold.format(12), "36")], [talk(sold.format(12), "36")])
     assert leaks_of([talk(sold.format(12) + " tell me", "36")], [talk(sold.format(12), "45")])
+    assert not leaks_of([talk(f"{LONG} 12 boxes", "36")], [talk(f"{LONG} 15 boxes", "45")])
+    assert leaks_of([talk(f"{LONG} 12 boxes and more", "36")], [talk(f"{LONG} 12 boxes", "45")])[0].how == "shared n-grams"
     documents = [talk("Summarise the document.", f"about {x}", f"The document: {x}") for x in ("tea", "coffee")]
     assert not leaks_of(documents[:1], documents[1:])
     assert leaks_of(documents[:1], [talk("summarise the document", "about tea")])
+
+
+def test_the_same_document_is_found_among_many_under_one_question():
+    documents = [talk("Summarise the document.", f"about {x}", f"The document: {x}") for x in LONG.split()[:12]]
+    found = leaks_of([talk("Summarise the document.", "another summary", documents[9][0]["content"])], documents)
+    assert [(leak.train, leak.test) for leak in found] == [(0, 9)]
 
 
 def test_a_shared_instruction_is_no_leak():
@@ -314,6 +382,14 @@ def test_a_shared_instruction_is_no_leak():
     assert leaks_of(talks[:400], talks[400:]) == []
     found = leaks_of(talks[:400] + talks[450:451], talks[400:])
     assert [(leak.test, leak.train) for leak in found] == [(50, 400)]
+
+
+@pytest.mark.parametrize("n", [10, 60])
+def test_a_small_set_of_one_template(n):
+    talks = templated(random.Random(10), n)
+    assert not len(near_of(talks)[0]) and leaks_of(talks[:n * 2 // 3], talks[n * 2 // 3:]) == []
+    twins = [*talks, talk(talks[0][0]["content"] + " really", talks[0][1]["content"])]
+    assert near_of(twins)[0]["later"].tolist() == [n]
 
 
 def test_planted_leaks_are_all_found():
