@@ -180,16 +180,18 @@ STAGES = {f.__name__: f for f in (read, doctor, duplicates, prepare, prepare_and
 def memory(process, peak, done):
     "Keep the highest sum over the process tree, in bytes"
     import psutil
-    while not done.wait(.2):
+    over = False
+    while not over:
         pss = rss = 0
         try: tree = [process, *process.children(recursive=True)]
-        except psutil.NoSuchProcess: continue
+        except psutil.NoSuchProcess: return
         for p in tree:
             try:
                 pss += p.memory_full_info().pss
                 rss += p.memory_info().rss
             except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess): pass
         peak.update(pss=max(peak["pss"], pss), rss=max(peak["rss"], rss), processes=max(peak["processes"], len(tree)))
+        over = done.wait(.2)
 
 
 def measure(name, path):
