@@ -36,7 +36,7 @@ Model = A[str, Arg(metavar="MODEL", help="An embedded name, a folder, or a hub i
 Rank = A[int, Opt("-r", "--rank", help="Rank of the adapters.")]
 Target = A[str, Opt("--target", help="all-linear, or names: q_proj,v_proj.")]
 Weights = A[str, Opt("--weights", help="real, or random: from the configuration, nothing downloaded.")]
-DataFile = A[str, Arg(metavar="FILE", help="JSONL or a JSON array, in any of the four formats, also gzipped.")]
+DataFile = A[str, Arg(metavar="FILE", help="JSONL, a JSON array, CSV or Parquet, also packed; - for standard input; or a hub id.")]
 
 
 def _version(wanted: bool):
@@ -366,6 +366,23 @@ def _tokenizer(model, weights):
         return AutoTokenizer.from_pretrained(model_path(model))
     from ftlab.core import load_model
     return load_model("tiny", weights)[1]
+
+
+@data_app.command("convert")
+def convert_file(file: DataFile,
+                 to: A[str, Opt(help="messages, sharegpt, alpaca or prompt-completion.")],
+                 out: A[str, Opt("-o", "--out", metavar="FILE", help="File to write: .jsonl, .json, .csv or .parquet.")],
+                 tools: A[bool, Opt("--tools", help="Keep tool calls and the turns of tools.")] = False):
+    """Write a file's conversations in another format: all of them, or nothing.
+
+    Example: ftlab data convert train.csv --to messages -o train.jsonl
+    """
+    from ftlab.data import convert, load, write
+    if Path(out).exists(): raise FileExistsError(f"{out} is already there; remove it or choose another name")
+    loaded = load(file, tools=tools)
+    if loaded.rejected: raise ValueError(f"{len(loaded.rejected)} of {loaded.total} lines can't be converted; see "
+                                         f"`ftlab data doctor {file}`, or let its --fix set them aside")
+    print(f"{out} ({write(out, convert(loaded.records, to)):,} records)")
 
 
 @data_app.command()

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from .box import run_code
 from .cron import SYSTEM
 from .data import load
+from .template import end_token
 from .tokens import encode, pad
 
 # %% ../nbs/09_evaluate.ipynb #bc9ceef6
@@ -27,10 +28,11 @@ def _prompt(conversation, tokenizer):
     return {"input_ids": ids, "labels": ids}
 
 def _ends(model, tokenizer):
-    "Every token that ends an answer: the tokenizer's, and those the model's folder names."
+    "Every token that ends an answer: the template's, the tokenizer's, and those the model's folder names."
     named = model.generation_config.eos_token_id
     named = named if isinstance(named, list) else [named]
-    return sorted({tokenizer.eos_token_id, *named} - {None})
+    mine = tokenizer.convert_tokens_to_ids(end_token(tokenizer)) if tokenizer.chat_template else None
+    return sorted({tokenizer.eos_token_id, mine, *named} - {None})
 
 # %% ../nbs/09_evaluate.ipynb #ff4e12a7
 def _shared(model, rows):

@@ -26,6 +26,7 @@ from .doctor import gate
 from .lora import LoRAProduct
 from .pack import collate, packed_loss, use_packing
 from .pieces import local
+from .template import ALPACA
 from .tokens import IGNORE_INDEX, encode
 
 # %% ../nbs/07_train.ipynb #db5c0825
@@ -38,6 +39,8 @@ class Recipe:
     allow:str = ""                      # errors of the data to go on with, by code: secret,tool-role
     limit:int = 0                       # train on the first so many conversations; 0: all
     system:str = ""                     # system prompt for conversations that have none
+    chat_template:str = ""              # "": the tokenizer's own; alpaca: the prompt of the Alpaca data
+    train_on:str = "all"                # every assistant turn, or the last only
     method:str = "lora"                 # lora, or qlora (4-bit base, needs bitsandbytes)
     r:int = 16                          # rank; 16 is plenty for one task
     lora_alpha:int = 32                 # the update is scaled by lora_alpha/r
@@ -89,6 +92,8 @@ def _recipe(values:dict)->Recipe:
             f"{k}: {v!r} is {type(v).__name__}, expected {known[k].__name__}")
     r = Recipe(**values)
     if r.method not in ("lora", "qlora"): raise ValueError(f"method: {r.method!r}; use lora or qlora")
+    for k,known in (("chat_template", ("", "alpaca")), ("train_on", ("all", "last"))):
+        if getattr(r, k) not in known: raise ValueError(f"{k}: {getattr(r, k)!r}; use {' or '.join(map(repr, known))}")
     if r.dtype not in ("auto", "float32", "bfloat16"): raise ValueError(
         f"dtype: {r.dtype!r}; use auto, float32 or bfloat16")
     if r.limit < 0: raise ValueError(f"limit: {r.limit}; use 0 for all, or how many from the start")
@@ -99,6 +104,10 @@ def _recipe(values:dict)->Recipe:
     return r
 
 # %% ../nbs/07_train.ipynb #a829d384
+def _templated(tokenizer, recipe:Recipe):
+    if recipe.chat_template: tokenizer.chat_template = ALPACA
+    return tokenizer
+
 def prepare(
     recipe:Recipe,
     tokenizer,
@@ -106,12 +115,12 @@ def prepare(
     "The recipe's data, encoded; an error in the data stops here and names file and line"
     allow = [code for code in recipe.allow.replace(" ", "").split(",") if code]
     loaded = gate(recipe.data, allow, special=tuple(tokenizer.all_special_tokens))
-    rows = []
+    rows,tokenizer = [],_templated(tokenizer, recipe)
     for record,(file,line,_) in zip(loaded.records[:recipe.limit or None], loaded.origins):
         messages = record["messages"]
         if recipe.system and messages[0]["role"] != "system":
             messages = [{"role": "system", "content": recipe.system}, *messages]
-        try: rows.append(encode({"messages": messages}, tokenizer, recipe.max_length))
+        try: rows.append(encode({"messages": messages}, tokenizer, recipe.max_length, train_on=recipe.train_on))
         except ValueError as e: raise ValueError(f"{file}:{line}: {e}") from e
     return rows
 
@@ -262,7 +271,7 @@ def load_tuned(
                 torch.equal(there[name].cpu(), saved[name].to(there[name].dtype))):
             raise ValueError(f"{name} of {run}/adapter did not reach the model: "
                              f"is {recipe.model} the model it was trained on?")
-    return model,tokenizer
+    return model,_templated(tokenizer, recipe)
 
 # %% ../nbs/07_train.ipynb #1feb57b3
 class LossPlot:

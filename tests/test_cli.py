@@ -15,8 +15,8 @@ from ftlab import __version__, cli
 from ftlab.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ["decide", "params", "memory", "data doctor", "data show", "data prepare",
-            "train", "eval", "merge", "export", "serve", "run"]
+COMMANDS = ["decide", "params", "memory", "data doctor", "data convert", "data show", "data prepare", "train", "eval",
+            "merge", "export", "serve", "run"]
 TINY = ["model=tiny", "weights=random", "dtype=float32", "max_length=512", "per_device_train_batch_size=2"]
 
 
@@ -74,7 +74,8 @@ def test_light_commands_import_nothing_heavy():
         from ftlab.cli import main
         for line in sys.argv[1:]:
             assert main(line.split()) == 0, line
-            heavy = {"torch", "transformers", "datasets", "peft", "numpy"} & set(sys.modules)
+            more = set() if line.startswith("data") else {"numpy"}          # fingerprints are arrays
+            heavy = ({"torch", "transformers", "datasets", "peft"} | more) & set(sys.modules)
             assert not heavy, f"{line} imported {heavy}"
     """
     done = started(code, "--help", "--version", "decide --behaviour --json", "params llama-2-7b --json", "params tiny",
@@ -393,6 +394,20 @@ def test_doctor_refuses(cmd, refuses, tmp_path):
     refuses("data", "doctor", tmp_path/"empty", words="is empty")
     (tmp_path/"prose").write_text("not one line\nis JSON\n")
     assert cmd("data", "doctor", tmp_path/"prose")[0] == 2
+
+
+def test_convert(cmd, refuses, data, bad, tmp_path):
+    code, out, _ = cmd("data", "convert", data, "--to", "sharegpt", "-o", tmp_path/"a.jsonl")
+    assert (code, out) == (0, f"{tmp_path/'a.jsonl'} (8 records)\n")
+    first = json.loads((tmp_path/"a.jsonl").read_text().splitlines()[0])
+    assert first["conversations"][1] == {"from": "gpt", "value": "0 0 * * *"}
+    assert cmd("data", "convert", tmp_path/"a.jsonl", "--to", "prompt-completion", "-o", tmp_path/"b.csv")[0] == 0
+    assert (tmp_path/"b.csv").read_text().splitlines()[:2] == ["prompt,completion", "at 0 o'clock,0 0 * * *"]
+    refuses("data", "convert", data, "--to", "sharegpt", "-o", tmp_path/"a.jsonl", words="is already there")
+    refuses("data", "convert", data, "--to", "prose", "-o", tmp_path/"c.jsonl", words="no dialect 'prose'")
+    refuses("data", "convert", data, "--to", "alpaca", "-o", tmp_path/"c.xls", words="should end in one of")
+    refuses("data", "convert", bad, "--to", "alpaca", "-o", tmp_path/"c.jsonl", words="2 of 5 lines can't be converted")
+    assert not [*tmp_path.glob("c.*")]
 
 
 def test_show(cmd, data):

@@ -1,5 +1,6 @@
 "The report as a page: nothing of the data becomes markup, every number is the report's, and it stays a page."
 import copy
+import json
 import os
 import re
 from html.parser import HTMLParser
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from ftlab import report as room
 from ftlab.data import Finding
+from ftlab.doctor import doctor
 from ftlab.report import html_report, show_report, write_report
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -91,6 +93,29 @@ def test_nothing_of_the_data_becomes_markup(make, evil):
     assert text.encode("utf-8") and not UNSEEN.search(text)
 
 
+def through_the_doctor(path, text):
+    "Records that hold `text`, as the doctor reports them: kept, warned of and rejected"
+    records = [talk(f"{i} {text}", f"{text} {i}") for i in range(12)] * 2 + [talk(text, " "), [{"role": text, "content": text}]]
+    lines = "".join(json.dumps({"messages": m}) + "\n" for m in records)
+    path.write_text(lines + '{"' + text, encoding="utf-8", errors="replace")
+    return doctor(str(path), workers=1)
+
+
+@pytest.mark.parametrize("evil", ["<script>alert(1)</script>", "\"><img src=x onerror='alert(1)'>", "</style></title></main>",
+                                  "{{ 7*7 }}{% raw %}", "&lt;b&gt;", "\u202etxt.exe", "javascript:alert(1) <!--"])
+def test_the_doctors_own_report(evil, tmp_path):
+    name = re.sub(r"[/\0]", "", evil)
+    hostile, tame = through_the_doctor(tmp_path / name, evil), through_the_doctor(tmp_path / "plain", "plain words")
+    page = html_report(hostile)
+    assert hostile.total == 27 and hostile.rejected == 3
+    assert {"exact-duplicate", "empty-answer", "unknown-role"} <= hostile.counts.keys()
+    assert f"Not ready: {hostile.rejected} records cannot be used" in page and page.count(">Line ") == 10
+    assert {tag for tag, _ in Page(page).seen} <= ALLOWED and not UNSEEN.search(page)
+    assert {k for _, a in Page(page).seen for k in a} == {k for _, a in Page(html_report(tame)).seen for k in a}
+    assert not any(evil in str(v) for _, a in Page(page).seen for v in a.values())
+    assert not any("None" in t or "Undefined" in t for t in Page(page).text)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.text(st.characters(), max_size=40)
        | st.text(st.sampled_from("<>&\"'/=`{}%#!-?\ud800\u202e\x00\n\t \u200d"), max_size=40)
@@ -165,7 +190,7 @@ def test_every_number_is_the_reports():
 ])
 def test_the_verdict(r, headline, says, command):
     page = html_report(r)
-    assert f">{headline}</h1>" in page and says in page and ("--fix OUT</code>" in page) is command
+    assert f">{headline}</h1>" in page and says in page and ("--fix OUT</span></code>" in page) is command
     assert headline in repr(show_report(r)) and says in repr(show_report(r))
 
 
