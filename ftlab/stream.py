@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from multiprocessing import current_process
 
-# %% ../nbs/05g_stream.ipynb #91396768
+# %% ../nbs/05g_stream.ipynb #9cebbddc
 def _start(work):
     "In a new process"
     current_process().work = work                     # once, not with every item
