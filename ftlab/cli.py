@@ -36,7 +36,7 @@ Model = A[str, Arg(metavar="MODEL", help="An embedded name, a folder, or a hub i
 Rank = A[int, Opt("-r", "--rank", help="Rank of the adapters.")]
 Target = A[str, Opt("--target", help="all-linear, or names: q_proj,v_proj.")]
 Weights = A[str, Opt("--weights", help="real, or random: from the configuration, nothing downloaded.")]
-DataFile = A[str, Arg(metavar="FILE", help="JSONL, a JSON array, CSV or Parquet, also packed; - for standard input; or a hub id.")]
+DataFile = A[str, Arg(metavar="FILE", help="JSONL, JSON, CSV or Parquet, also packed; - for standard input; or a hub id.")]
 
 
 def _version(wanted: bool):

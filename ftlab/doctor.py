@@ -47,7 +47,7 @@ class Settings:
         if code in self.drop: return "error"
         return "warning" if code in self.allow else KINDS[code][0]
 
-# %% ../nbs/05h_doctor.ipynb #4a81d25a
+# %% ../nbs/05h_doctor.ipynb #87566980
 _SHORT = 40    # characters; a short last answer may be a label
 
 def _facts(kind, messages):
@@ -65,7 +65,8 @@ def _examine(chunk:tuple, settings:Settings, overlap=None, raws=True)->dict:
         if messages is not None:
             faults = faults + examine(messages, settings.special)
             if settings.check: faults += settings.check(messages)
-        for name,x in zip(every, (piece.line, piece.raw if raws else len(piece.raw), faults)): every[name].append(x)
+        seen = piece.line,piece.raw if raws else len(piece.raw),faults
+        for name,x in zip(every, seen): every[name].append(x)
         if messages is None or any(settings.level(code) == "error" for code,_ in faults): continue
         passed["good"].append(i); kept.append(messages)
         passed["texts"].append(json.dumps({"messages": messages}, ensure_ascii=False).encode())
@@ -165,7 +166,7 @@ def _lopsided(facts, n):
     if others and most >= _ONE_SIDED*n:
         yield facts.first[label], "label-imbalance", f"{most} of {n} answers are {label!a}"
 
-# %% ../nbs/05h_doctor.ipynb #2ecfde81
+# %% ../nbs/05h_doctor.ipynb #c1db890f
 def _pairs(run:_Run):
     "(row, code, what) of conversations that repeat or contradict an earlier one"
     for later,first in exact_duplicates(run.prints).tolist():
@@ -174,7 +175,8 @@ def _pairs(run:_Run):
         yield later, "conflicting-answers", f"line {run.line(first)} answers the same question differently"
     near,alike = near_duplicates(run.prints, run.messages)
     for later,first,similarity in near.tolist():
-        said = "the same words as" if similarity == 1 else f"{similarity:.0%} of its word triples are those of"
+        same = f"{similarity:.0%} of its word triples are those of"
+        said = "the same words as" if similarity == 1 else same
         yield later, "near-duplicate", f"{said} line {run.line(first)}"
     if len(alike) >= max(20, .05*len(run.prints)):
         yield int(alike["later"][0]), "near-duplicate", (f"this and {len(alike) - 1} others share most of their words with "
