@@ -5,11 +5,8 @@
 # %% auto #0
 __all__ = ['Settings', 'Report', 'doctor', 'fix', 'gate']
 
-# %% ../nbs/05h_doctor.ipynb #221b3f15
-import base64
-import json
-import os
-import shutil
+# %% ../nbs/05h_doctor.ipynb #de54543d
+import base64, json, os, shutil
 from array import array
 from collections import Counter
 from collections.abc import Callable
@@ -20,13 +17,14 @@ from pathlib import Path
 import numpy as np
 from .core import write_json
 from .data import READING, Finding, Loaded, judge
-from .duplicates import conflicts, exact_duplicates, fingerprints, leaks, near_duplicates, Overlap, PRINT
+from .duplicates import (PRINT, Overlap, conflicts, exact_duplicates, fingerprints, leaks,
+                              near_duplicates)
 from .pieces import Piece, _name, pieces
 from .rules import KINDS, examine
 from .stream import Spool, chunks, in_order
 from .text import language
 
-# %% ../nbs/05h_doctor.ipynb #71f6d498
+# %% ../nbs/05h_doctor.ipynb #e9776c43
 @dataclass(frozen=True)
 class Settings:
     "How the doctor looks at a file; goes to every worker"
@@ -44,8 +42,7 @@ class Settings:
         if unreadable: raise ValueError(f"{unreadable[0]} can't be allowed: such a record can't be read")
 
     def level(self, code:str)->str:
-        if code in self.drop: return "error"
-        return "warning" if code in self.allow else KINDS[code][0]
+        return "error" if code in self.drop else "warning" if code in self.allow else KINDS[code][0]
 
 # %% ../nbs/05h_doctor.ipynb #87566980
 _SHORT = 40    # characters; a short last answer may be a label
@@ -130,7 +127,7 @@ class _Facts:
         numbers = [self.names[name][w] for w in words if w in self.names[name]]
         return np.flatnonzero(np.isin(np.frombuffer(getattr(self, name), np.int32), numbers))
 
-# %% ../nbs/05h_doctor.ipynb #ea2eb9d9
+# %% ../nbs/05h_doctor.ipynb #2b00545a
 _FEW = 10           # records; OpenAI's fine-tuning takes no file with fewer
 _ONE_SIDED = .85    # of the answers are one label
 _STRANGE = .05      # at most so many are called strangers among the rest
@@ -157,11 +154,10 @@ def _set_level(facts:_Facts):
             yield int(row), "mixed-languages", said
     yield from _lopsided(facts, n)
     answers = np.frombuffer(facts.answer, np.int32)
-    if n >= 20:
-        usual = int(np.quantile(answers, .95, method="lower"))
-        for row in np.flatnonzero(answers > max(10*usual, 5000)):
-            said = f"{answers[row]:,} characters; 95% of the answers have at most {usual:,}"
-            yield int(row), "extreme-length", said
+    usual = int(np.quantile(answers, .95, method="lower"))
+    for row in np.flatnonzero(answers > max(10*usual, 5000)) if n >= 20 else ():
+        said = f"{answers[row]:,} characters; 95% of the answers have at most {usual:,}"
+        yield int(row), "extreme-length", said
 
 def _lopsided(facts, n):
     if not facts.labels or None in facts.labels or n < 40 or len(facts.labels)*5 > n: return
