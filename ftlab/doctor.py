@@ -5,20 +5,19 @@
 # %% auto #0
 __all__ = ['Settings', 'Report', 'doctor', 'fix', 'gate']
 
-# %% ../nbs/05h_doctor.ipynb #de54543d
+# %% ../nbs/05h_doctor.ipynb #34b2a2c5
 import base64, json, os, shutil
 from array import array
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
 import numpy as np
 from .core import write_json
 from .data import READING, Finding, Loaded, judge
-from .duplicates import (PRINT, Overlap, conflicts, exact_duplicates, fingerprints, leaks,
-                              near_duplicates)
+from .duplicates import PRINT, Overlap, conflicts, exact_duplicates, fingerprints, leaks, near_duplicates
 from .pieces import Piece, _name, pieces
 from .rules import KINDS, examine
 from .stream import Spool, chunks, in_order
@@ -186,7 +185,7 @@ def _leaks(run:_Run, other:_Run, overlap):
     for leak in leaks(run.prints, other.prints, run.messages, other.messages, overlap):
         yield leak.train, "train-test-leak", f"{leak.how} as {other.file}:{other.line(leak.test)}"
 
-# %% ../nbs/05h_doctor.ipynb #323f5918
+# %% ../nbs/05h_doctor.ipynb #39504df5
 @dataclass
 class Report:
     "What the doctor found in one file"
@@ -197,10 +196,8 @@ class Report:
     findings:list   # every Finding, in the order of the file
     stats:dict      # formats, roles, turns, lengths, languages, and ten samples
 
-    @property
-    def counts(self): return dict(Counter(f.code for f in self.findings).most_common())
-    @property
-    def errors(self): return sum(f.level == "error" for f in self.findings)
+    counts = property(lambda self: dict(Counter(f.code for f in self.findings).most_common()))
+    errors = property(lambda self: sum(f.level == "error" for f in self.findings))
     @property
     def exit_code(self):
         "0: nothing found, 1: findings, 2: not one piece could be read"
