@@ -36,7 +36,7 @@ Model = A[str, Arg(metavar="MODEL", help="An embedded name, a folder, or a hub i
 Rank = A[int, Opt("-r", "--rank", help="Rank of the adapters.")]
 Target = A[str, Opt("--target", help="all-linear, or names: q_proj,v_proj.")]
 Weights = A[str, Opt("--weights", help="real, or random: from the configuration, nothing downloaded.")]
-DataFile = A[str, Arg(metavar="FILE", help="JSONL, a JSON array, CSV or Parquet, also packed; - for standard input; or a hub id.")]
+DataFile = A[str, Arg(metavar="FILE", help="JSONL, JSON, CSV or Parquet, also packed; - for standard input; or a hub id.")]
 
 
 def _version(wanted: bool):
@@ -383,6 +383,35 @@ def convert_file(file: DataFile,
     if loaded.rejected: raise ValueError(f"{len(loaded.rejected)} of {loaded.total} lines can't be converted; see "
                                          f"`ftlab data doctor {file}`, or let its --fix set them aside")
     print(f"{out} ({write(out, convert(loaded.records, to)):,} records)")
+
+
+@data_app.command()
+def prepare(file: DataFile,
+            out: A[str, Arg(metavar="OUT", help="The folder to make.")],
+            model: A[str, Opt(help="Whose tokenizer and chat template.")] = "smollm2-135m-instruct",
+            weights: Weights = "real",
+            max_length: A[int, Opt(min=1, help="Longest conversation in tokens; longer ones are set aside.")] = None,
+            packed: A[bool, Opt("--packed", help="Fill rows of --max-length tokens by best fit.")] = False,
+            rules: A[bool, Opt("--rules/--no-rules", help="Put the doctor's rules to each record.")] = True,
+            tools: A[bool, Opt("--tools", help="Keep tool calls and the turns of tools.")] = False,
+            workers: A[int, Opt(min=1, help="Processes; one for each core if left out.")] = None,
+            overwrite: A[bool, Opt("--overwrite", help="Replace OUT.")] = False, as_json: Json = False):
+    """Tokenise a file of any size into rows that datasets.load_from_disk opens; all or nothing.
+
+    Example: ftlab data prepare data/cron/train.jsonl build/rows --max-length 512 --packed
+    """
+    from ftlab.prepare import prepare_file
+    with _Reading(file) as progress:
+        facts = prepare_file(file, _tokenizer(model, weights), out, max_length, packed, tools, rules, workers,
+                             overwrite, progress)
+    if as_json: _json(facts)
+    else:
+        full = f", {facts['full']:.1%} full" if packed else ""
+        print(f"{file}: {facts['records']:,} records, {facts['kept']:,} kept in {facts['rows']:,} rows{full}; "
+              f"{facts['tokens']:,} tokens, {facts['taught'] / facts['tokens']:.0%} of them taught")
+        for code, count in facts["rejected"].items(): print(f"  {count:,} rejected: {code}")
+        print(f"written: {out}" + (f"; each rejected record is named in {out}/rejected.jsonl" if facts["rejected"] else ""))
+    raise typer.Exit(1 if facts["rejected"] else 0)
 
 
 @data_app.command()

@@ -5,28 +5,25 @@
 # %% auto #0
 __all__ = ['Settings', 'Report', 'doctor', 'fix', 'gate']
 
-# %% ../nbs/05h_doctor.ipynb #221b3f15
-import base64
-import json
-import os
-import shutil
+# %% ../nbs/05h_doctor.ipynb #34b2a2c5
+import base64, json, os, shutil
 from array import array
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
 import numpy as np
 from .core import write_json
 from .data import READING, Finding, Loaded, judge
-from .duplicates import conflicts, exact_duplicates, fingerprints, leaks, near_duplicates, Overlap, PRINT
+from .duplicates import PRINT, Overlap, conflicts, exact_duplicates, fingerprints, leaks, near_duplicates
 from .pieces import Piece, _name, pieces
 from .rules import KINDS, examine
 from .stream import Spool, chunks, in_order
 from .text import language
 
-# %% ../nbs/05h_doctor.ipynb #71f6d498
+# %% ../nbs/05h_doctor.ipynb #e9776c43
 @dataclass(frozen=True)
 class Settings:
     "How the doctor looks at a file; goes to every worker"
@@ -44,10 +41,9 @@ class Settings:
         if unreadable: raise ValueError(f"{unreadable[0]} can't be allowed: such a record can't be read")
 
     def level(self, code:str)->str:
-        if code in self.drop: return "error"
-        return "warning" if code in self.allow else KINDS[code][0]
+        return "error" if code in self.drop else "warning" if code in self.allow else KINDS[code][0]
 
-# %% ../nbs/05h_doctor.ipynb #4a81d25a
+# %% ../nbs/05h_doctor.ipynb #87566980
 _SHORT = 40    # characters; a short last answer may be a label
 
 def _facts(kind, messages):
@@ -65,7 +61,8 @@ def _examine(chunk:tuple, settings:Settings, overlap=None, raws=True)->dict:
         if messages is not None:
             faults = faults + examine(messages, settings.special)
             if settings.check: faults += settings.check(messages)
-        for name,x in zip(every, (piece.line, piece.raw if raws else len(piece.raw), faults)): every[name].append(x)
+        seen = piece.line,piece.raw if raws else len(piece.raw),faults
+        for name,x in zip(every, seen): every[name].append(x)
         if messages is None or any(settings.level(code) == "error" for code,_ in faults): continue
         passed["good"].append(i); kept.append(messages)
         passed["texts"].append(json.dumps({"messages": messages}, ensure_ascii=False).encode())
@@ -74,7 +71,7 @@ def _examine(chunk:tuple, settings:Settings, overlap=None, raws=True)->dict:
     prints = fingerprints(kept) if kept else np.empty(0, PRINT)
     return every | passed | {"prints": prints, "hits": overlap.find(kept) if overlap else None}
 
-# %% ../nbs/05h_doctor.ipynb #c5b1a96d
+# %% ../nbs/05h_doctor.ipynb #2eb1dec2
 class _Run:
     "One pass over a source: everything that later steps ask for"
     def __init__(self, source, settings, workers=None, overlap=None, folder=None, raws=False, progress=None):
@@ -91,7 +88,8 @@ class _Run:
             for text in c["texts"]: self.texts.append(text)
             for raw in c["raws"] if raws else (): self.raws.append(raw)
             self.facts.add(c["facts"]); self.roles.update(c["roles"]); self.turns.update(c["turns"])
-            prints.append(c["prints"]); size += sum(map(len, c["raws"]) if raws else c["raws"]) + len(c["raws"])
+            prints.append(c["prints"])
+            size += sum(map(len, c["raws"]) if raws else c["raws"]) + len(c["raws"])
             if progress: progress(len(self.lines), size)
         self.prints = np.concatenate(prints)
 
@@ -128,7 +126,7 @@ class _Facts:
         numbers = [self.names[name][w] for w in words if w in self.names[name]]
         return np.flatnonzero(np.isin(np.frombuffer(getattr(self, name), np.int32), numbers))
 
-# %% ../nbs/05h_doctor.ipynb #295947b9
+# %% ../nbs/05h_doctor.ipynb #2b00545a
 _FEW = 10           # records; OpenAI's fine-tuning takes no file with fewer
 _ONE_SIDED = .85    # of the answers are one label
 _STRANGE = .05      # at most so many are called strangers among the rest
@@ -151,13 +149,14 @@ def _set_level(facts:_Facts):
     main = max((w for w in languages if w), key=languages.get, default="")
     for lang in _strangers(languages):
         for row in facts.where("language", [lang]):
-            yield int(row), "mixed-languages", f"the answer looks like {lang}; {languages[main]} others are {main}"
+            said = f"the answer looks like {lang}; {languages[main]} others are {main}"
+            yield int(row), "mixed-languages", said
     yield from _lopsided(facts, n)
     answers = np.frombuffer(facts.answer, np.int32)
-    if n >= 20:
-        usual = int(np.quantile(answers, .95, method="lower"))
-        for row in np.flatnonzero(answers > max(10*usual, 5000)):
-            yield int(row), "extreme-length", f"{answers[row]:,} characters; 95% of the answers have at most {usual:,}"
+    usual = int(np.quantile(answers, .95, method="lower"))
+    for row in np.flatnonzero(answers > max(10*usual, 5000)) if n >= 20 else ():
+        said = f"{answers[row]:,} characters; 95% of the answers have at most {usual:,}"
+        yield int(row), "extreme-length", said
 
 def _lopsided(facts, n):
     if not facts.labels or None in facts.labels or n < 40 or len(facts.labels)*5 > n: return
@@ -165,7 +164,7 @@ def _lopsided(facts, n):
     if others and most >= _ONE_SIDED*n:
         yield facts.first[label], "label-imbalance", f"{most} of {n} answers are {label!a}"
 
-# %% ../nbs/05h_doctor.ipynb #2ecfde81
+# %% ../nbs/05h_doctor.ipynb #3809eb94
 def _pairs(run:_Run):
     "(row, code, what) of conversations that repeat or contradict an earlier one"
     for later,first in exact_duplicates(run.prints).tolist():
@@ -174,18 +173,19 @@ def _pairs(run:_Run):
         yield later, "conflicting-answers", f"line {run.line(first)} answers the same question differently"
     near,alike = near_duplicates(run.prints, run.messages)
     for later,first,similarity in near.tolist():
-        said = "the same words as" if similarity == 1 else f"{similarity:.0%} of its word triples are those of"
+        same = f"{similarity:.0%} of its word triples are those of"
+        said = "the same words as" if similarity == 1 else same
         yield later, "near-duplicate", f"{said} line {run.line(first)}"
     if len(alike) >= max(20, .05*len(run.prints)):
-        yield int(alike["later"][0]), "near-duplicate", (f"this and {len(alike) - 1} others share most of their words with "
-            "an earlier record: a template, or one text with changes")
+        said = f"this and {len(alike) - 1} others share most of their words with an earlier record"
+        yield int(alike["later"][0]), "near-duplicate", f"{said}: a template, or one text with changes"
 
 def _leaks(run:_Run, other:_Run, overlap):
     "(row, code, what) of conversations that give a test record away"
     for leak in leaks(run.prints, other.prints, run.messages, other.messages, overlap):
         yield leak.train, "train-test-leak", f"{leak.how} as {other.file}:{other.line(leak.test)}"
 
-# %% ../nbs/05h_doctor.ipynb #d2ee828f
+# %% ../nbs/05h_doctor.ipynb #39504df5
 @dataclass
 class Report:
     "What the doctor found in one file"
@@ -196,10 +196,8 @@ class Report:
     findings:list   # every Finding, in the order of the file
     stats:dict      # formats, roles, turns, lengths, languages, and ten samples
 
-    @property
-    def counts(self): return dict(Counter(f.code for f in self.findings).most_common())
-    @property
-    def errors(self): return sum(f.level == "error" for f in self.findings)
+    counts = property(lambda self: dict(Counter(f.code for f in self.findings).most_common()))
+    errors = property(lambda self: sum(f.level == "error" for f in self.findings))
     @property
     def exit_code(self):
         "0: nothing found, 1: findings, 2: not one piece could be read"
@@ -221,12 +219,13 @@ def _doubling(values)->list: # [[lower edge, how many], …]
 def _stats(run:_Run, kept:np.ndarray)->dict:
     f = run.facts
     rows = kept[np.linspace(0, len(kept) - 1, min(10, len(kept))).astype(int)] if len(kept) else []
-    return {"formats": dict(f.counts("format")), "roles": dict(run.roles), "turns": dict(sorted(run.turns.items())),
+    return {"formats": dict(f.counts("format")), "roles": dict(run.roles),
+            "turns": dict(sorted(run.turns.items())),
             "prompt_chars": _doubling(f.prompt), "answer_chars": _doubling(f.answer),
             "languages": dict(f.counts("language").most_common()),
             "samples": [{"line": run.line(r), "messages": run.messages(r)} for r in map(int, rows)]}
 
-# %% ../nbs/05h_doctor.ipynb #5684a9e8
+# %% ../nbs/05h_doctor.ipynb #94241a14
 class _Examined:
     "A run over a file, with its findings: what `doctor`, `fix` and `gate` share"
     def __init__(self, source, against, settings, workers=None, progress=None, folder=None, raws=False):
@@ -254,7 +253,8 @@ class _Examined:
 
     def report(self)->Report:
         kept,total = self.kept(),len(self.run.lines)
-        return Report(self.run.file, total, len(kept), total - len(kept), self.findings(), _stats(self.run, kept))
+        return Report(self.run.file, total, len(kept), total - len(kept), self.findings(),
+                      _stats(self.run, kept))
 
 def doctor(
     source,             # as in `pieces.pieces`: a file in any format, "-", a hub id, a Dataset, a list
@@ -266,7 +266,7 @@ def doctor(
     "Examine training data of any size, as it streams"
     return _Examined(source, against, Settings(**settings), workers, progress).report()
 
-# %% ../nbs/05h_doctor.ipynb #dbf2d97e
+# %% ../nbs/05h_doctor.ipynb #1ef5aad5
 _FILES = "clean.jsonl", "rejected.jsonl", "report.json"
 
 def _rejected(run, i, faults)->bytes:
@@ -275,7 +275,8 @@ def _rejected(run, i, faults)->bytes:
     why = [{"code": c, "what": w} for c,w in faults if run.settings.level(c) == "error"]
     try: text = {"raw": raw.decode()}
     except UnicodeDecodeError: text = {"raw_base64": base64.b64encode(raw).decode()}
-    return json.dumps({"file": run.file, "line": run.lines[i], "reasons": why, **text}, ensure_ascii=False).encode()
+    line = {"file": run.file, "line": run.lines[i], "reasons": why, **text}
+    return json.dumps(line, ensure_ascii=False).encode()
 
 def _alive(pid:str)->bool:
     try: os.kill(int(pid), 0)
@@ -288,7 +289,7 @@ def _clear(out:Path):
     for part in out.parent.glob(f".{out.name}.*.part"):
         if not _alive(part.name.split(".")[-2]): shutil.rmtree(part, ignore_errors=True)
 
-# %% ../nbs/05h_doctor.ipynb #052bb0cf
+# %% ../nbs/05h_doctor.ipynb #ec03bcca
 def fix(
     source,             # as in `doctor`
     out:str|Path,       # a folder: clean.jsonl, rejected.jsonl and report.json go there
@@ -297,7 +298,8 @@ def fix(
     "Write what can be trained on, and beside it what can't, with its bytes and the reasons"
     settings,out = Settings(**settings),Path(out)
     if out.exists() and (not out.is_dir() or {p.name for p in out.iterdir()} - {*_FILES}):
-        raise FileExistsError(f"{out} holds other things; name a folder that is new, or has only {', '.join(_FILES)}")
+        raise FileExistsError(f"{out} holds other things; "
+                              f"name a folder that is new, or has only {', '.join(_FILES)}")
     out.parent.mkdir(parents=True, exist_ok=True)
     _clear(out)
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
@@ -323,7 +325,7 @@ def _write(done:_Examined, folder:Path)->Report:
     write_json(folder/"report.json", asdict(report))
     return report
 
-# %% ../nbs/05h_doctor.ipynb #57bf7b24
+# %% ../nbs/05h_doctor.ipynb #6be4c920
 def gate(
     source,        # as in `doctor`
     allow=(),      # codes of errors to go on with
@@ -334,9 +336,11 @@ def gate(
     done = _Examined(source, None, Settings(allow=text, **settings), raws=True)
     run,findings = done.run,done.findings()
     bad = [f for f in findings if f.level == "error" and f.code not in allow]
-    if bad: raise ValueError(f"{len(bad)} error{'s'*(len(bad) > 1)} in the data, the first: {bad[0].file}:{bad[0].line} "
-        f"{bad[0].code}: {bad[0].what}; {bad[0].do}; see `ftlab data doctor`, or allow {bad[0].code!r} by name")
-    out = Loaded(run.file, len(run.lines), findings=findings, rejected=[(run.file, run.lines[i]) for i in sorted(done.out)])
+    if bad: raise ValueError(f"{len(bad)} error{'s'*(len(bad) > 1)} in the data, the first: "
+        f"{bad[0].file}:{bad[0].line} {bad[0].code}: {bad[0].what}; {bad[0].do}; "
+        f"see `ftlab data doctor`, or allow {bad[0].code!r} by name")
+    out = Loaded(run.file, len(run.lines), findings=findings)
+    out.rejected = [(run.file, run.lines[i]) for i in sorted(done.out)]
     for row in done.kept().tolist():
         i = run.good[row]
         out.records.append({"messages": run.messages(row)})

@@ -9,32 +9,49 @@ __all__ = ['in_order', 'chunks', 'Spool']
 import os
 import signal
 import tempfile
+import threading
+import time
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from multiprocessing import current_process
 
 # %% ../nbs/05g_stream.ipynb #9cebbddc
 def _start(work):
-    current_process().work = work                   # once, not with every item
-    signal.signal(signal.SIGINT, signal.SIG_IGN)    # Ctrl-C is the parent's to handle
+    "In a new process"
+    current_process().work = work                     # once, not with every item
+    signal.signal(signal.SIGINT, signal.SIG_IGN)      # Ctrl-C is the parent's to handle
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"    # a process for each core is enough
+    threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
+
+def _follow(parent):
+    while os.getppid() == parent: time.sleep(.5)
+    os._exit(1)
 
 def _do(item): return current_process().work(item)
 
 def in_order(
-    work:Callable,      # what to do with an item; a module's function or a `partial` of one
+    work:Callable,      # what to do with an item; a function or a `partial` of one
     items:Iterable,     # anything that can be sent to another process
-    workers:int|None=None, # processes; None: one for each core
+    workers:int|None=None, # processes; None: one for each core; 1: this one
 )->Iterator: # what `work` gave for each item, in their order
-    "Share work among processes; about three items for each are held at a time"
-    items,workers = iter(items),workers or os.cpu_count() or 1
+    "Share work among processes; at most three items for each are held at a time, whoever is slow"
+    items,workers,held = iter(items),workers or os.cpu_count() or 1,deque()
     first = list(islice(items, 2))
-    if len(first) < 2 or workers == 1: return map(work, chain(first, items))
-    from joblib import Parallel, delayed
-    pool = Parallel(workers, backend="loky", return_as="generator", pre_dispatch=3*workers, batch_size=1,
-                    initializer=_start, initargs=(work,))
-    return pool(delayed(_do)(item) for item in chain(first, items))
+    if len(first) < 2 or workers == 1:
+        yield from map(work, chain(first, items)); return
+    from joblib.externals.loky import ProcessPoolExecutor
+    pool = ProcessPoolExecutor(workers, initializer=_start, initargs=(work,))
+    try:
+        for item in chain(first, items):
+            held.append(pool.submit(_do, item))
+            if len(held) == 3*workers: yield held.popleft().result()
+        while held: yield held.popleft().result()
+    except BaseException: pool.shutdown(kill_workers=True); raise
+    pool.shutdown()
 
+# %% ../nbs/05g_stream.ipynb #3d769deb
 def chunks(
     found:Iterable,     # from `pieces.pieces`
     size:int=500,       # most pieces in a chunk

@@ -93,7 +93,8 @@ def _recipe(values:dict)->Recipe:
     r = Recipe(**values)
     if r.method not in ("lora", "qlora"): raise ValueError(f"method: {r.method!r}; use lora or qlora")
     for k,known in (("chat_template", ("", "alpaca")), ("train_on", ("all", "last"))):
-        if getattr(r, k) not in known: raise ValueError(f"{k}: {getattr(r, k)!r}; use {' or '.join(map(repr, known))}")
+        if getattr(r, k) not in known: raise ValueError(
+            f"{k}: {getattr(r, k)!r}; use {' or '.join(map(repr, known))}")
     if r.dtype not in ("auto", "float32", "bfloat16"): raise ValueError(
         f"dtype: {r.dtype!r}; use auto, float32 or bfloat16")
     if r.limit < 0: raise ValueError(f"limit: {r.limit}; use 0 for all, or how many from the start")
@@ -120,7 +121,8 @@ def prepare(
         messages = record["messages"]
         if recipe.system and messages[0]["role"] != "system":
             messages = [{"role": "system", "content": recipe.system}, *messages]
-        try: rows.append(encode({"messages": messages}, tokenizer, recipe.max_length, train_on=recipe.train_on))
+        talk = {"messages": messages}
+        try: rows.append(encode(talk, tokenizer, recipe.max_length, train_on=recipe.train_on))
         except ValueError as e: raise ValueError(f"{file}:{line}: {e}") from e
     return rows
 

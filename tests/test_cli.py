@@ -15,8 +15,8 @@ from ftlab import __version__, cli
 from ftlab.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ["decide", "params", "memory", "data doctor", "data convert", "data show", "train", "eval", "merge", "export",
-            "serve", "run"]
+COMMANDS = ["decide", "params", "memory", "data doctor", "data convert", "data show", "data prepare", "train", "eval",
+            "merge", "export", "serve", "run"]
 TINY = ["model=tiny", "weights=random", "dtype=float32", "max_length=512", "per_device_train_batch_size=2"]
 
 

@@ -76,8 +76,8 @@ def test_metadata(wheel):
     asks = meta.get_all("Requires-Dist")
     plain = {name(a) for a in asks if "extra ==" not in a}
     assert not plain & {"nbdev", "jupyterlab", "nbgrader", "papermill", "notebook", "ipykernel", "pytest",
-                        "matplotlib", "starlette", "uvicorn"} and {"torch", "peft", "typer"} <= plain
-    assert set(meta.get_all("Provides-Extra")) == {"serve", "course", "dev"}
+                        "matplotlib", "starlette", "uvicorn", "datatrove"} and {"torch", "peft", "typer"} <= plain
+    assert set(meta.get_all("Provides-Extra")) == {"scale", "serve", "course", "dev"}
     assert meta["Requires-Python"] == ">=3.11" and meta["Name"] == "ftlab"
     assert "ftlab = ftlab.cli:main" in read(wheel, "entry_points.txt")
 
