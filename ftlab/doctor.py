@@ -122,9 +122,8 @@ class _Facts:
         words,n = list(self.names[name]),np.bincount(getattr(self, name), minlength=len(self.names[name]))
         return Counter({w: int(k) for w,k in zip(words, n) if k})
 
-    def where(self, name:str, words)->np.ndarray: # rows
-        numbers = [self.names[name][w] for w in words if w in self.names[name]]
-        return np.flatnonzero(np.isin(np.frombuffer(getattr(self, name), np.int32), numbers))
+    def where(self, name:str, word:str)->np.ndarray: # rows
+        return np.flatnonzero(np.frombuffer(getattr(self, name), np.int32) == self.names[name][word])
 
 # %% ../nbs/05h_doctor.ipynb #2b00545a
 _FEW = 10           # records; OpenAI's fine-tuning takes no file with fewer
@@ -144,11 +143,11 @@ def _set_level(facts:_Facts):
     formats = facts.counts("format")
     if len(formats) > 1:
         said = ", ".join(f"{k} {v}" for k,v in formats.most_common())
-        for kind in list(formats)[1:]: yield int(facts.where("format", [kind])[0]), "mixed-formats", said
+        for kind in list(formats)[1:]: yield int(facts.where("format", kind)[0]), "mixed-formats", said
     languages = facts.counts("language")
     main = max((w for w in languages if w), key=languages.get, default="")
     for lang in _strangers(languages):
-        for row in facts.where("language", [lang]):
+        for row in facts.where("language", lang):
             said = f"the answer looks like {lang}; {languages[main]} others are {main}"
             yield int(row), "mixed-languages", said
     yield from _lopsided(facts, n)
