@@ -186,8 +186,9 @@ def prepare_file(
             "see `ftlab data doctor`")
         facts = _facts(counts, codes, preparer)
         (new/"prepare.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-        if out.exists(): shutil.rmtree(out)
-        new.rename(out)
+        old = new.with_suffix(".old"); shutil.rmtree(old, ignore_errors=True)
+        if out.exists(): out.rename(old)     # killed between the two, both are still whole
+        new.rename(out); shutil.rmtree(old, ignore_errors=True)
     except BaseException: shutil.rmtree(new, ignore_errors=True); raise
     return facts
 
