@@ -181,9 +181,9 @@ def test_no_text_stalls_a_rule():
         examine(chat(("user", text), ("assistant", text)))
         language(text)
         return time.process_time() - start
-    for unit in HOSTILE:
-        ratio = min(cost(unit, 240_000) for _ in range(2)) / max(min(cost(unit, 30_000) for _ in range(3)), .01)
-        assert ratio < 26, unit
+    def ratio(unit):
+        return min(cost(unit, 240_000) for _ in range(2)) / max(min(cost(unit, 30_000) for _ in range(3)), .01)
+    for unit in HOSTILE: assert any(ratio(unit) < 26 for _ in range(3)), unit     # a busy machine may err once, a rule errs always
 
 
 @pytest.mark.slow
