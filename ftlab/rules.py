@@ -43,6 +43,7 @@ _SET = {    # what needs the other records too
     "train-test-leak": ("error", "take it out of the training set: it inflates the score"),
     "label-imbalance": ("warning", "add records of the rare labels, or weigh the score by label"),
     "too-few-examples": ("warning", "collect more, or prompt with examples instead of training"),
+    "narrow-wording": ("warning", "have people word some prompts, and train on their ways of saying it"),
     "mixed-languages": ("warning", "move it to a set of its own, or keep it if the mix is meant"),
     "mixed-formats": ("warning", "convert the file to one format, to see what it holds"),
 }

@@ -45,6 +45,11 @@ TEXT = {code: [partial(f, random.Random(seed)) for seed in range(3) for f in (pl
         for code in planted.SEEN}
 
 
+# one way to say things: times in words, a shop's questions, and a second half that is all numbers
+TIMES = [one(f"At {h:02}:{m:02}, on {d}", f"{m} {h} * * {i}") for i, d in enumerate(("Sunday", "Monday")) for h in range(24)
+         for m in range(0, 60, 6)]
+SHOP = [{"instruction": f"Which price has article {i}?", "output": f"${i % 89 + i / 997:.2f}"} for i in range(400)]
+
 WHAT = "A list of sixty words, with a number behind each of them."
 WHOLE = one("What is this? " + LONG, WHAT)
 
@@ -68,6 +73,7 @@ SET = {
                         ([one(f"text {i} is {i * i}", "spam" if i < 57 else "ham") for i in range(60)], 1),
                         ([one(f"text {i} is {i * i}", ("b", "c")[i // 3] if i < 6 else "A") for i in range(80)], 7)],
     "too-few-examples": [(HOURS[:1], 1), (HOURS[:5], 1), ([b"", *HOURS[:9]], 2)],
+    "narrow-wording": [(TIMES, 241), (SHOP, 201), ([b"", *TIMES[:300]], 152)],
     "mixed-languages": [([*(one(f"Number {i}?", f"The number that you are looking for is {i}, and it is not the last one.")
                             for i in range(30)), one("Number 30?", text)], 31) for text in (
                                 "Die gesuchte Zahl ist dreißig, und sie ist nicht die letzte von allen.",

@@ -69,7 +69,7 @@ def test_the_catalogue_is_complete():
     assert set(BAD) == set(planted.SEEN) == set(planted.HELD) <= set(KINDS)
     assert all(level in ("error", "warning") and do and do[0].islower() and do[-1] != "." for level, do in KINDS.values())
     assert all(len(examples) >= 3 for examples in BAD.values())
-    new = "exact-duplicate near-duplicate conflicting-answers train-test-leak label-imbalance too-few-examples mixed-languages mixed-formats"
+    new = "exact-duplicate near-duplicate conflicting-answers train-test-leak label-imbalance too-few-examples narrow-wording mixed-languages mixed-formats"
     tokens = "too-long answer-truncated nothing-supervised double-bos missing-eos unsafe-template"
     assert set(f"{new} {tokens}".split()) == set(KINDS) - set(READING) - set(BAD)
     errors = {code for code, (level, do) in KINDS.items() if level == "error"}
