@@ -6,7 +6,7 @@
 __all__ = ['common_prefix', 'pack', 'layout', 'use_packing', 'collate', 'packed_loss', 'join', 'walled', 'best_fit']
 
 # %% ../nbs/06b_pack.ipynb #f18e3596
-from functools import partial
+from itertools import accumulate
 from .tokens import IGNORE_INDEX
 
 # %% ../nbs/06b_pack.ipynb #53ac4717
@@ -43,17 +43,41 @@ def pack(
             "keep": keep, "labels": labels}
 
 # %% ../nbs/06b_pack.ipynb #270a1471
+_CALL = 8192    # pairs of tokens whose attention costs about as much as one more call
+
+def _alike(prefix, lengths):
+    "Tails in groups of about one length, longest first: a new one where padding would cost more than a call"
+    groups,spare = [],0
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
+        spare += (prefix + lengths[groups[-1][0]])**2 - (prefix + lengths[i])**2 if groups else 0
+        if groups and spare <= _CALL: groups[-1].append(i)
+        else: groups.append([i]); spare = 0
+    return groups
+
 def layout(
     prefix:int,         # tokens in the prefix
-    lengths:list[int],  # tokens of each tail
-    fill:int=1,         # round the longest up to a multiple of this
-)->dict: # shape (tails, longest) of a rectangle, slots of the real tokens in it, mask of what a tail sees
-    "Where each tail's tokens lie, and what a tail may see: mask is [longest, prefix+longest]"
+    lengths:list[int],  # tokens of each tail, at least 1
+    fill:int=1,         # round the longest of each group up to a multiple of this
+)->dict: # groups: shapes of two rectangles and a mask or None; queries, keys: their tokens; back: each token's cell
+    "Rectangles of tails of about one length: who asks, who is seen, and where the answers lie"
     import torch
-    longest = max(lengths) + -max(lengths) % fill
-    slots = [i*longest + step for i,n in enumerate(lengths) for step in range(n)]
-    mask = torch.ones(longest, prefix + longest, dtype=torch.bool).tril(prefix)
-    return {"shape": (len(lengths), longest), "slots": torch.tensor(slots), "mask": mask}
+    starts,begin = [*accumulate([prefix, *lengths])],torch.arange(prefix)[None]
+    groups,queries,keys,back = [],[],[],torch.arange(starts[-1])
+    def add(asks, sees, mask=None):
+        groups.append({"queries": tuple(asks.shape), "keys": tuple(sees.shape), "mask": mask})
+        queries.append(asks.flatten()); keys.append(sees.flatten())
+        return sum(map(len, queries)) - asks.numel() + torch.arange(asks.numel()).view(asks.shape)
+    for tails in _alike(prefix, lengths):
+        n,start = (torch.tensor([x[i] for i in tails])[:, None] for x in (lengths, starts))
+        step = torch.arange(-(-int(n[0])//fill)*fill)
+        tail = torch.where(step < n, start + step, 0)          # padding reads token 0, and nobody sees it
+        sees = torch.cat([begin.expand(len(tails), -1), tail], 1)
+        if prefix <= len(step): where = add(sees, sees)[:, prefix:]
+        else:
+            if not groups: add(begin, begin)
+            where = add(tail, sees, torch.ones(len(step), sees.shape[1], dtype=torch.bool).tril(prefix))
+        back[tail[step < n]] = where[step < n]                 # the prefix's answers are the first cells of all
+    return {"prefix": prefix, "groups": groups, "queries": torch.cat(queries), "keys": torch.cat(keys), "back": back}
 
 # %% ../nbs/06b_pack.ipynb #eb150335
 def _attend(module, query, key, value, attention_mask, scaling=None, dropout=0., rows=None, **kwargs):
@@ -62,19 +86,16 @@ def _attend(module, query, key, value, attention_mask, scaling=None, dropout=0.,
     from torch.nn.functional import scaled_dot_product_attention
     if rows is None: raise ValueError("packed attention needs a row made by `collate`; for plain "
                                       "input set the model's attention back to 'sdpa'")
-    dtype,n,slots,(tails,longest) = query.dtype,*(rows[k] for k in ("prefix", "slots", "shape"))
+    dtype,groups = query.dtype,rows["groups"]
     if query.device.type == "cpu": query,key,value = query.float(),key.float(),value.float()
-    def rectangle(x): # [1, heads, tokens, width] -> [tails, heads, longest, width]
-        x = x[0, :, n:].transpose(0, 1)
-        x = x.new_zeros(tails*longest, *x.shape[1:]).index_copy(0, slots, x)
-        return x.unflatten(0, (tails, longest)).transpose(1, 2)
-    seen = lambda x: torch.cat([x[:, :, :n].expand(tails, -1, -1, -1), rectangle(x)], 2)
-    sdpa = partial(scaled_dot_product_attention, dropout_p=dropout, scale=scaling, enable_gqa=True)
-    out = sdpa(rectangle(query), seen(key), seen(value), attn_mask=rows["mask"])
-    out = out.transpose(1, 2).flatten(0, 1).index_select(0, slots)     # [tokens, heads, width]
-    if n:
-        first = sdpa(*(x[:, :, :n] for x in (query, key, value)), is_causal=True)
-        out = torch.cat([first[0].transpose(0, 1), out])
+    def rectangles(x, which): # [1, heads, tokens, width] -> [tails, heads, longest, width] of each group
+        shapes = [g[which] for g in groups]
+        cells = x[0].transpose(0, 1).index_select(0, rows[which]).split([tails*n for tails,n in shapes])
+        return [c.unflatten(0, shape).transpose(1, 2) for c,shape in zip(cells, shapes)]
+    qkv = zip(rectangles(query, "queries"), rectangles(key, "keys"), rectangles(value, "keys"))
+    out = [scaled_dot_product_attention(q, k, v, attn_mask=g["mask"], is_causal=g["mask"] is None,
+                dropout_p=dropout, scale=scaling, enable_gqa=True) for g,(q,k,v) in zip(groups, qkv)]
+    out = torch.cat([x.transpose(1, 2).flatten(0, 1) for x in out]).index_select(0, rows["back"])
     return out[None].to(dtype),None
 
 def use_packing(
@@ -98,11 +119,11 @@ def collate(
     more,none = -len(p["input_ids"]) % fill,-len(p["keep"]) % fill
     p["input_ids"] += [0]*more; p["position_ids"] += range(p["prefix"], p["prefix"] + more)
     p["keep"] += [0]*none; p["labels"] += [IGNORE_INDEX]*none
-    if fill > 1: p["lengths"].append(more)
+    if more: p["lengths"].append(more)
     tensor = lambda name: torch.tensor(p[name])
     return {"input_ids": tensor("input_ids")[None], "position_ids": tensor("position_ids")[None],
             "logits_to_keep": tensor("keep"), "labels": tensor("labels"), "use_cache": False,
-            "rows": {"prefix": p["prefix"], **layout(p["prefix"], p["lengths"], fill)}}
+            "rows": layout(p["prefix"], p["lengths"], fill)}
 
 def packed_loss(
     model,        # with `use_packing`
