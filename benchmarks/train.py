@@ -1,7 +1,8 @@
 """`ftlab train` against TRL's SFTTrainer: the same conversations, base, adapter and loss, each run in a fresh process.
 
     python benchmarks/train.py                         three workloads, 5 rounds; writes train.json beside this file
-    python benchmarks/train.py --try                   every setting of TRL once, to find its best: train_tried.json
+    python benchmarks/train.py --try                   every setting of TRL once, to find its best: train_tried.json;
+                                                       what is not in there is tried before the comparison
     python benchmarks/train.py --grow                  100,000 conversations: does a step cost more at the end? train_grow.json
     python benchmarks/train.py --rounds 1 --only long  a rehearsal; writes nothing without --out
 
@@ -323,25 +324,27 @@ def settings():
     yield "as SFTConfig has it, checkpointing on", TRL | {"autocast": True, "checkpointing": True}
 
 
-def try_all(given, folder, tried):
-    "Each setting for two steps, the second timed, twice: its best rate. What was tried for other workloads stays"
-    for work in given.only:
+def try_all(works, folder, tried):
+    "Each setting once, its first steps: conversations per second. What was tried for other workloads stays"
+    for work in works:
         tried[work] = {}
-        for name, how in [*settings()] * 2:
-            try: facts = measure(work, folder / f"{work}.jsonl", how)
+        path = folder / f"{work}-few.jsonl"
+        with open(folder / f"{work}.jsonl", encoding="utf-8") as f: few = f.readlines()[:WORK[work]["batch"] * (WARM + 1)]
+        path.write_text("".join(few), encoding="utf-8")
+        for name, how in settings():
+            try: facts = measure(work, path, how)
             except RuntimeError as e:
                 print(f"{work:<10}{name:<52} {str(e).splitlines()[-1]}")
                 continue
             print(line(name, work, facts), flush=True)
-            before = tried[work].get(name, {"rate": 0, "peak_gb": 0})
-            tried[work][name] = how | {"rate": max(before["rate"], round(rate(work, facts), 3)),
-                                       "peak_gb": max(before["peak_gb"], round(facts["peak_bytes"] / 1e9, 2))}
-    return {"tried": tried}
+            tried[work][name] = how | {"rate": round(rate(work, facts), 3), "peak_gb": round(facts["peak_bytes"] / 1e9, 2)}
+    return tried
 
 
 def best(tried, work, exact):
-    "The fastest setting that was tried, in float32 alone or of all; rows of bfd make other steps, so they only count if they win"
-    known = {n: h for n, h in tried[work].items() if not exact or not (h["autocast"] or h["base"] != "float32")}
+    "The fastest setting that was tried; `exact`: in float32, and of those whose steps hold ftlab's conversations: not bfd"
+    known = {n: h for n, h in tried[work].items()
+             if not exact or (h["base"] == "float32" and not h["autocast"] and h["rows"] != "bfd")}
     name = max(known, key=lambda n: known[n]["rate"])
     return name, {k: v for k, v in known[name].items() if k in TRL}
 
@@ -377,7 +380,8 @@ def ratios(work, runs):
     "Median over the rounds of ftlab's rate over TRL's; largest memory over TRL's; how far losses are apart; use of the machine"
     ours, theirs, same = [runs[n] for n in list(runs)[:3]]
     ratio = lambda other: round(statistics.median(rate(work, a) / rate(work, b) for a, b in zip(ours, other)), 2)
-    apart = lambda a, b: max(abs(x - y) / y for x, y in zip(a[0]["losses"], b[0]["losses"]))
+    apart = lambda a, b: None if "conversations" in b[0] else max(       # steps of bfd hold other conversations
+        abs(x - y) / y for x, y in zip(a[0]["losses"], b[0]["losses"]))
     exact = [r for n, r in runs.items() if "float32" in n and "bfloat16" not in n]
     out = {"ratio": ratio(theirs), "ratio_same_malloc": ratio(same), "goals": GOALS[work],
            "memory": round(max(f["peak_bytes"] for f in ours) / min(f["peak_bytes"] for f in theirs), 2), "memory_goal": MEMORY,
@@ -395,11 +399,12 @@ def short(facts):
 def say(work, found):
     one, two = found["goals"]
     met = lambda yes: "met" if yes else "MISSED"
+    near = lambda x: "other steps" if x is None else f"{x:.1e}"
     print(f"\n{work}: {found['ratio']:.2f} times TRL as installed (goal {one}: {met(found['ratio'] >= one)}), "
           f"{found['ratio_same_malloc']:.2f} times with the same malloc (goal {two}: {met(found['ratio_same_malloc'] >= two)}), "
           f"{found['memory']:.2f} of its memory (goal {MEMORY}: {met(found['memory'] <= MEMORY)}),\n"
           f"  {found['utilisation']:.0%} of a GEMM's rate (goal {UTILISATION:.0%}: {met(found['utilisation'] >= UTILISATION)}); "
-          f"losses apart by {found['losses_apart']:.1e}, in float32 by {found['losses_apart_float32'] or float('nan'):.1e}")
+          f"losses apart by {near(found['losses_apart'])}, in float32 by {near(found['losses_apart_float32'])}")
 
 
 # ---- does a step cost more at the end of a large set?
@@ -442,20 +447,23 @@ def main():
     if given.run: return one(*given.run[:3], json.loads(given.run[3]))
     if given.make: return make(given.make[0], Path(given.make[1]), int(given.make[2]), given.make[3])
     from importlib.util import find_spec
+
+    from ftlab.core import manifest, write_json
     if not given.grow and not find_spec("trl"): raise SystemExit("TRL is not installed: pip install trl==1.16.0")
     whole, log = given.only == [*WORK], HERE / "train_tried.json"
     tried = json.loads(log.read_text(encoding="utf-8"))["tried"] if log.is_file() else {}
-    if not (given.grow or given.tried) and (lacking := [w for w in given.only if w not in tried]): raise SystemExit(
-        f"{log.name} does not say which settings of TRL are its best for {', '.join(lacking)}; run with --try first")
+    first = [] if given.grow else given.only if given.tried else [w for w in given.only if w not in tried]
     with tempfile.TemporaryDirectory(prefix="ftlab-train-") as folder:
         folder = Path(folder)
         for work in given.only if not given.grow else []:
-            steps = str(WARM + (1 if given.tried else WORK[work]["steps"]))
+            steps = str(WARM + WORK[work]["steps"])
             subprocess.run([sys.executable, __file__, "--make", work, folder / f"{work}.jsonl", steps, given.humaneval],
                            check=True)
+        if first:
+            facts, out = {"tried": try_all(first, folder, tried)}, log
+            if not given.tried: print(write_json(log, manifest(trl=version(), **facts)))
         if given.grow: facts, out = {"grow": grow(given.grow)}, HERE / "train_grow.json" if given.grow >= 100_000 else None
-        elif given.tried: facts, out = try_all(given, folder, tried), log
-        else:
+        elif not given.tried:
             runs = compare(given, folder, tried)
             found = {work: ratios(work, runs[work]) for work in runs}
             for work in found: say(work, found[work])
@@ -463,7 +471,6 @@ def main():
                      "runs": {w: {n: [short(f) for f in many] for n, many in r.items()} for w, r in runs.items()}}
             out = HERE / "train.json" if whole and given.rounds >= 5 else None
     if given.grow: print(json.dumps(facts["grow"], indent=1))
-    from ftlab.core import manifest, write_json
     if given.out or out: print(write_json(given.out or out, manifest(trl=version(), **facts)))
 
 

@@ -153,7 +153,9 @@ class _Lost(torch.autograd.Function):
             taught,label = label != IGNORE_INDEX,label.clamp(min=0)[:, None]
             x = some.float().log_softmax(-1)
             total -= x.gather(1, label)[taught].sum()
-            if back: keep.copy_(x.exp_().scatter_add_(1, label, x.new_full(label.shape, -1)).mul_(taught[:, None]))
+            if not back: continue
+            one = x.new_ones(label.shape)
+            keep.copy_(x.exp_().scatter_add_(1, label, -one).mul_(taught[:, None]))
         if back: ctx.save_for_backward(kept)
         return total
 

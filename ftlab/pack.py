@@ -60,7 +60,7 @@ def layout(
     lengths:list[int],  # tokens of each tail, at least 1
     fill:int=1,         # round the longest of each group up to a multiple of this
     more:int=0,         # tokens at the end that nobody reads the answers of
-)->dict: # groups: shapes of two rectangles and a mask or None; queries, keys: their tokens; back: each token's cell
+)->dict: # groups: two shapes, a mask or None; queries, keys: tokens in the cells; back: each token's cell
     "Rectangles of tails of about one length: who asks, who is seen, and where the answers lie"
     import torch
     starts,begin = [*accumulate([prefix, *lengths])],torch.arange(prefix)[None]
@@ -78,9 +78,10 @@ def layout(
         else:
             if not groups: add(begin, begin)
             where = add(tail, sees, torch.ones(len(step), sees.shape[1], dtype=torch.bool).tril(prefix))
-        back[tail[step < n]] = where[step < n]                 # the prefix's answers are the first cells of all
+        back[tail[step < n]] = where[step < n]         # the prefix's answers are the first cells of all
     back[starts[-1]:] = 0
-    return {"prefix": prefix, "groups": groups, "queries": torch.cat(queries), "keys": torch.cat(keys), "back": back}
+    return {"prefix": prefix, "groups": groups, "back": back,
+            "queries": torch.cat(queries), "keys": torch.cat(keys)}
 
 # %% ../nbs/06b_pack.ipynb #4d0f11a3
 @cache
@@ -98,7 +99,7 @@ def _on_cpu():
         def backward(ctx, grad):
             q,k,v = ctx.saved_tensors
             few,n,before = k.shape[1],q.shape[2],k.shape[2] - q.shape[2]    # query i sees keys to before + i
-            dq,dk,dv = torch.empty_like(grad),torch.zeros_like(k, dtype=grad.dtype),torch.zeros_like(v, dtype=grad.dtype)
+            dq,dk,dv = torch.empty_like(grad),*(torch.zeros_like(x, dtype=grad.dtype) for x in (k, v))
             for a in range(0, n, 128):
                 b = min(a + 128, n); end = before + b
                 ask,g = (x[:, :, a:b].unflatten(1, (few, -1)).flatten(2, 3).bfloat16() for x in (q, grad))
@@ -128,8 +129,8 @@ def _attend(module, query, key, value, attention_mask, scaling=None, dropout=0.,
         return [c.unflatten(0, shape).transpose(1, 2) for c,shape in zip(cells, shapes)]
     def attend(q, k, v, mask):
         if cpu and dtype == torch.bfloat16 and not dropout: return _on_cpu()(q, k, v, mask, scale)
-        return scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, dropout_p=dropout,
-                                            scale=scale, enable_gqa=True)
+        return scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, scale=scale,
+                                            dropout_p=dropout, enable_gqa=True)
     qkv = zip(rectangles(query, "queries"), rectangles(key, "keys"), rectangles(value, "keys"))
     out = [attend(*x, g["mask"]).transpose(1, 2).flatten(0, 1) for g,x in zip(groups, qkv)]
     return torch.cat(out).index_select(0, rows["back"])[None].to(dtype),None

@@ -106,6 +106,43 @@ def test_attention_is_counted_by_pairs(bench):
     assert bench.flops([], (1, 1, 8), (0, 0), 4, 0, 0, 10) == 7 * 2 * 8 * 10
 
 
+def test_the_rate_and_the_profile(bench, talks, tmp_path):
+    "What ftlab's arm adds: its FLOPs over a GEMM's rate, and seconds by kind"
+    how = {"by": "ftlab", "dtype": "float32", "recipe": TOY}
+    facts = bench.run_ftlab("toy", talks, tmp_path / "a", how | {"rate": True})
+    timed = sum(facts["seconds"][bench.WARM:])
+    assert facts["dtype"] == "float32" and facts["flops"] / facts["gemm_rate"] / timed == pytest.approx(facts["utilisation"])
+    seconds = bench.run_ftlab("toy", talks, tmp_path / "b", how | {"profile": True})["profile"]["seconds"]
+    assert {"GEMM", "attention", "elementwise"} <= set(seconds) and min(seconds.values()) >= 0
+
+
+def test_a_comparison(bench, monkeypatch, tmp_path, capsys):
+    "Two rounds of made-up runs through everything that follows: ratios are medians, goals are met or missed by name"
+    def measure(work, path, how):
+        ours, exact = how["by"] == "ftlab", "float32" in (how.get("dtype"), how.get("base")) and not how.get("autocast")
+        step = (.5 if ours else 1.) * (2 if exact else 1) * (.8 if how.get("malloc") or how.get("rows") == "bfd" else 1)
+        more = {"conversations": [16] * 5} if how.get("rows") == "bfd" else {}
+        return more | {"seconds": [9.] + [step] * 4, "cpu_seconds": [9.] + [step] * 4, "peak_bytes": 1e9 if ours else 2e9,
+                "losses": [2. if exact else 2.01, 1. + ours / 1e6], "utilisation": .5, "profile": {"seconds": {"GEMM": 1.}}}
+    def run(command, real=bench.subprocess.run, **how):
+        if "--make" not in command: return real(command, **how)
+        Path(command[4]).write_text("{}\n" * 80)
+    log = tmp_path / "train_tried.json"
+    monkeypatch.setattr(bench, "measure", measure)
+    monkeypatch.setattr(bench.subprocess, "run", run)
+    monkeypatch.setattr(bench, "HERE", tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
+    monkeypatch.setattr(sys, "argv", ["train.py", "--only", "shared", "--rounds", "2", "--out", str(tmp_path / "out.json")])
+    bench.main()
+    assert len(json.loads(log.read_text(encoding="utf-8"))["tried"]["shared"]) == len([*bench.settings()])
+    facts = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    found, runs = facts["found"]["shared"], facts["runs"]["shared"]
+    assert found["ratio"] == found["ratio_same_malloc"] == 1.6 and found["memory"] == .5 and found["utilisation"] == .5
+    assert found["losses_apart"] is None and found["losses_apart_float32"] == pytest.approx(1e-6, rel=1e-3)
+    assert [len(r) for r in runs.values()] == [2, 2, 2, 1, 1] and [*runs][1] == "TRL (bfloat16 and autocast, bfd)"
+    assert "goal 4.5: MISSED" in capsys.readouterr().out and (tmp_path / "train.json").exists() is False
+
+
 def test_kinds(bench):
     assert bench.kind("aten::mm", [[4, 49152], [49152, 8]], 49152) == "GEMM"
     assert bench.kind("aten::_scaled_dot_product_flash_attention_for_cpu", [[1, 2, 3, 4]], 49152) == "attention"
