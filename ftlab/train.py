@@ -94,6 +94,7 @@ def finetune(
     run:str|Path,             # the run directory to make
     overwrite:bool=False,     # replace a run that is there, or an unfinished one of another recipe
     report:Callable=None,     # called with each line of metrics.jsonl, as a dict
+    rows:list=None,           # of `prepare(recipe, …)`, from who has them already
 )->Path: # the run directory: adapter/ (or model/), checkpoints/, recipe.yaml, metrics.jsonl, manifest.json
     "Fine-tune by a recipe; stopped or killed, the same call goes on from the last checkpoint in RUN.part"
     run = Path(run); part = run.with_name(f"{run.name}.part")
@@ -105,7 +106,7 @@ def finetune(
     lock = FileLock(part/"lock")
     try: lock.acquire(timeout=0)
     except Timeout as e: raise RuntimeError(f"another process is training into {part}; wait for it") from e
-    try: return _train(run, part, recipe, overwrite, report)
+    try: return _train(run, part, recipe, overwrite, report, rows)
     except BaseException:
         if not checkpoints(part/"checkpoints"): shutil.rmtree(part, ignore_errors=True)   # nothing to go on from
         raise
@@ -126,11 +127,11 @@ def _begin(part, recipe, overwrite):
     write_json(note, now)
     return None
 
-def _train(run, part, recipe, overwrite, report)->Path:
+def _train(run, part, recipe, overwrite, report, rows=None)->Path:
     "The run, in its unfinished directory"
     keep_pages(); seed_everything(recipe.seed)
     base,tokenizer = base_model(recipe)
-    rows = prepare(recipe, tokenizer)
+    rows = rows or prepare(recipe, tokenizer)
     held = prepare(recipe, tokenizer, recipe.eval_data) if recipe.eval_data else None
     model = adapt(base, recipe)
     if recipe.packing: use_packing(model if recipe.method == "full" else model.get_base_model())
@@ -175,7 +176,7 @@ def _store(trainer, part, recipe):
     step = trainer.state.global_step
     keep(Path(trainer.args.output_dir)/f"checkpoint-{step}", part/"checkpoints", recipe.save_total_limit,
          trainer.state.best_global_step, step=step, steps=trainer.state.max_steps,
-         best=trainer.state.best_global_step, metrics=(part/"metrics.jsonl").stat().st_size)
+         best_step=trainer.state.best_global_step, metrics=(part/"metrics.jsonl").stat().st_size)
 
 class _Flow(TrainerCallback):
     "Look at the held-out data at the end too; stop after the step when asked to"
@@ -186,8 +187,8 @@ class _Flow(TrainerCallback):
 
 def _go(trainer, recipe, found, part, stop):
     "Train from the beginning or from `found`; leave the model as it should be kept"
-    at,facts = found or (None, {"step": 0, "steps": -1, "best": None})
-    if facts["step"] == facts["steps"]: trainer.state.best_global_step = facts["best"]; _weights(trainer.model, at)
+    at,facts = found or (None, {"step": 0, "steps": -1, "best_step": None})
+    if facts["step"] == facts["steps"]: trainer.state.best_global_step = facts["best_step"]; _weights(trainer.model, at)
     else:
         try: trainer.train(resume_from_checkpoint=str(at) if at else None)
         except Diverged as e: raise _told(e, trainer, recipe, part) from e
@@ -223,7 +224,7 @@ def _keep(run, part, recipe, model, tokenizer, rows)->Path:
     last = json.loads((part/"metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     saved, = (part/name).glob("*.safetensors")
     trains = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    write_json(part/"manifest.json", manifest(data=sha256(local(recipe.data)), **{name: sha256(saved)},
+    write_json(part/"manifest.json", manifest(data=sha256(local(recipe.data)), **{"tuned" if recipe.method == "full" else "adapter": sha256(saved)},
         model=recipe.model, weights=recipe.weights, dtype=str(next(model.parameters()).dtype),
         conversations=len(rows), tokens=tokens, seconds=last["seconds"],
         taught=sum(l != IGNORE_INDEX for r in rows for l in r["labels"])/tokens, trainable=trains))
