@@ -519,7 +519,7 @@ def test_train_dry_run_of_what_is_not_here(cmd, monkeypatch):
 def test_train_dry_run_for_another_machine(cmd):
     what = ["train", "llama2-7b-alpaca-qlora", "--dry-run", "--price", 1.5]
     code, out, err = cmd(*what, "--gpu", "24GB")
-    assert code == 0 and "it fits into nine tenths of 24GB, which is not here" in out
+    assert code == 0 and "it fits into nine tenths of a GPU that is not here: 24GB\n" in out
     assert "time: not measured, because the run is for another machine" in out and "cost: not known" in out
     code, out, err = cmd(*what, "max_length=2048", "--gpu", "12GB")
     assert code == 1 and "it does not fit" in out and "  gradient_checkpointing=true: saves " in out

@@ -71,7 +71,7 @@ def test_a_shipped_recipe_gives_its_reasons_and_is_forecast(name, data):
     assert told.fits and told.memory["peak_bytes"] > 10**8 and told.cost is None
     assert told.error == "" and (told.doctor is None) == (told.data is None) == (recipe.data in told.missing)
     assert json.loads(json.dumps(told.facts()))["recipe"]["model"] == recipe.model
-    assert "RTX 4090, which is not here" in str(told) and "not known at $1 an hour" in str(told)
+    assert "not here: RTX 4090 (24.0 GB)" in str(told) and "not known at $1 an hour" in str(told)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -96,8 +96,9 @@ def test_the_original_lesson_on_gpus_that_are_not_there():
         absent = "tatsu-lab/alpaca and meta-llama/Llama-2-7b-hf are not on this machine"
         for line in (f"doctor: not examined, because {absent}", f"data: not counted, because {absent}",
                      "steps: not known, because the conversations are not counted; each of 16 conversations, "
-                     "at most 8,192 tokens; 3 epochs", "if every conversation is as long as it may be",
-                     f"{gpu}, which is not here", "time: not measured, because the run is for another machine",
+                     "at most 8,192 tokens; num_train_epochs=3", "if every conversation is as long as it may be",
+                     f"nine tenths of a GPU that is not here: {gpu}\n",
+                     "time: not measured, because the run is for another machine",
                      "lora_dropout's masks come on top"): assert line in text
     assert forecast(replace(recipe, max_steps=70), "24GB").steps["steps"] == 70        # that is known
     assert [c["words"] for c in told.change] == ["gradient_checkpointing=true"] and told.change[0]["fits"]
@@ -130,7 +131,8 @@ def test_gpus_that_share():
     recipe = read_recipe("70b-fsdp-qlora")
     alone, four = forecast(recipe, "24GB"), forecast(recipe, "24GB", gpus=4)
     assert alone.fits is False and alone.gpus_needed and f"{alone.gpus_needed} such GPUs with FSDP" in str(alone)
-    assert forecast(recipe, "24GB", gpus=alone.gpus_needed).fits and four.fits and "each of 4 × 24GB" in str(four)
+    assert forecast(recipe, "24GB", gpus=alone.gpus_needed).fits and four.fits
+    assert "each of 4 GPUs that are not here: 24GB" in str(four)
     assert four.steps == alone.steps and four.memory["weights"] == -(-alone.memory["weights"]//4)   # the step is shared
     with pytest.raises(ValueError, match="3 GPUs can't share a step of 1 conversations in 16 turns"):
         forecast(recipe, "24GB", gpus=3)
