@@ -30,7 +30,7 @@ def show_size(
 )->str:      # such as "24.0 GB"
     "Bytes in words; GB are powers of 1000, as on a GPU's box"
     for unit in ("B", "kB", "MB", "GB", "TB"):
-        if n < 1000 or unit == "TB": return f"{n:,.0f} {unit}" if unit == "B" else f"{n:,.1f} {unit}"
+        if n < 1000 or unit == "TB": return f"{n:,.{int(unit != 'B')}f} {unit}"
         n /= 1000
 
 # %% ../nbs/04c_fit.ipynb #11ed73bb

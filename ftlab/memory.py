@@ -42,7 +42,7 @@ class Plan:
     parallel:str="fsdp"      # over several GPUs: ddp copies everything, fsdp shards it
     logits:int=0             # tokens of a micro-batch whose logits are computed; 0: all of them
     product:bool=False       # lora by `lora.LoRAProduct`: x is kept once, in the model's dtype
-    seen:int=0               # tokens as attention keeps them, a shared prefix for each conversation; 0: all once
+    seen:int=0               # tokens that attention keeps, a shared prefix in each conversation; 0: all once
 
     def __post_init__(self):
         for name, least in _LEAST.items():

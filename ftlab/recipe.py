@@ -148,6 +148,7 @@ def templated(tokenizer, recipe:Recipe):
     if recipe.chat_template: tokenizer.chat_template = ALPACA
     return tokenizer
 
+# %% ../nbs/06e_recipe.ipynb #d35255ca
 def allowed(recipe:Recipe)->list[str]: # codes of findings
     "What the recipe allows by name"
     return [code for code in recipe.allow.replace(" ", "").split(",") if code]
