@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['show_time', 'Forecast', 'forecast']
 
-# %% ../nbs/07b_dryrun.ipynb #3e5a79c9
+# %% ../nbs/07b_dryrun.ipynb #0a0a4f08
 import math
 import time
 from collections import Counter
@@ -31,7 +31,7 @@ from .shapes import load_shapes
 from .tokens import IGNORE_INDEX
 from .train import _trainer
 
-# %% ../nbs/07b_dryrun.ipynb #481d08a9
+# %% ../nbs/07b_dryrun.ipynb #4b7f96c7
 def _model_here(recipe):
     "Is the model on this machine? A name that is no hub id is, or is wrong, which loading it will say"
     if recipe.weights == "random" or recipe.model in EMBEDDED or not _is_hub_id(recipe.model): return True
@@ -43,7 +43,7 @@ def _data_here(recipe):
     if not recipe.data: raise ValueError("the recipe names no data; set data to a file or a hub id")
     return not _is_hub_id(recipe.data) or _kept(recipe.data).exists()
 
-# %% ../nbs/07b_dryrun.ipynb #9d5038ae
+# %% ../nbs/07b_dryrun.ipynb #4aa21e33
 def _verdict(findings, allow):
     "How many findings of each code: errors stop a run, what the recipe allows is left out, warnings go on"
     found = {"errors": Counter(), "left_out": Counter(), "warnings": Counter()}
@@ -52,7 +52,7 @@ def _verdict(findings, allow):
         found[kind][f.code] += 1
     return {kind: dict(codes) for kind,codes in found.items()}
 
-# %% ../nbs/07b_dryrun.ipynb #2e0f4cbe
+# %% ../nbs/07b_dryrun.ipynb #d8da609b
 def _examine(recipe, tokenizer=None):
     "(verdict, what the gate let through or None, the sentence in which a run would stop)"
     allow,special = allowed(recipe),tuple(tokenizer.all_special_tokens) if tokenizer else ()
@@ -62,7 +62,7 @@ def _examine(recipe, tokenizer=None):
         return _verdict(doctor(recipe.data, allow=kept, special=special).findings, allow),None,str(e)
     return _verdict(loaded.findings, allow),loaded,""
 
-# %% ../nbs/07b_dryrun.ipynb #ef7dc0aa
+# %% ../nbs/07b_dryrun.ipynb #48a01732
 def _steps(recipe, conversations):
     "Optimiser steps, as transformers' Trainer counts them; None where the conversations are not known"
     if recipe.max_steps > 0: return recipe.max_steps
@@ -70,7 +70,7 @@ def _steps(recipe, conversations):
     batches = -(-conversations//recipe.per_device_train_batch_size)
     return math.ceil(recipe.num_train_epochs*max(1, -(-batches//recipe.gradient_accumulation_steps)))
 
-# %% ../nbs/07b_dryrun.ipynb #cf8acedd
+# %% ../nbs/07b_dryrun.ipynb #80cb44e9
 def _count(rows, recipe):
     "(what the rows add up to, tokens of each, taught tokens of each)"
     lengths = [len(r["labels"]) for r in rows]
@@ -79,7 +79,7 @@ def _count(rows, recipe):
     return {"conversations": len(rows), "tokens": sum(lengths), "supervised": sum(taught)/sum(lengths),
             "longest": max(lengths), "shared": shared},lengths,taught
 
-# %% ../nbs/07b_dryrun.ipynb #877ffb29
+# %% ../nbs/07b_dryrun.ipynb #383968dc
 def _fullest(recipe, batch, most, lengths=(), taught=(), shared=0):
     "Of the largest micro-batch that can come: tokens, those with logits (0: all), and as attention sees them"
     longest = sorted((min(n, most) for n in lengths), reverse=True)[:batch] or [most]*batch
@@ -87,19 +87,20 @@ def _fullest(recipe, batch, most, lengths=(), taught=(), shared=0):
     tokens = max(1, sum(longest) - min(shared, longest[-1])*(len(longest) - 1))
     return tokens,sum(sorted(taught, reverse=True)[:batch]),sum(longest)
 
-# %% ../nbs/07b_dryrun.ipynb #327bcaca
-def _plan(recipe, gpus=1):
+# %% ../nbs/07b_dryrun.ipynb #f6246f71
+def _plan(recipe, gpus=1, parallel="fsdp"):
     "The recipe as lesson 4 sees a run; several GPUs share the step that one would take"
     batch,turns = recipe.per_device_train_batch_size,recipe.gradient_accumulation_steps
     rows = math.gcd(turns, gpus)
     if batch % (gpus//rows): raise ValueError(f"{gpus} GPUs can't share a step of {batch} conversations "
         f"in {turns} turns; set one of them to a multiple of {gpus//rows}")
-    return Plan(recipe.method, recipe.r, recipe.target_modules, gpus=gpus, batch=batch*rows//gpus,
+    return Plan(recipe.method, recipe.r, recipe.target_modules, gpus=gpus, parallel=parallel,
+                batch=batch*rows//gpus,
                 accumulation=turns//rows, length=recipe.max_length,
                 checkpointing=recipe.gradient_checkpointing,
                 optimizer="adamw" if recipe.optim == "adamw" else "adamw8bit")
 
-# %% ../nbs/07b_dryrun.ipynb #12097885
+# %% ../nbs/07b_dryrun.ipynb #da1f74a1
 def _predictor(recipe, dtype, on_gpu, *sizes):
     "What predicts a plan of this recipe: `batch` and `length` become the fullest micro-batch"
     product = not (recipe.lora_dropout or recipe.use_dora)       # as `engine.adapt` decides
@@ -116,7 +117,7 @@ def _predictor(recipe, dtype, on_gpu, *sizes):
         return fake_run(shapes, p)
     return predict
 
-# %% ../nbs/07b_dryrun.ipynb #792408ca
+# %% ../nbs/07b_dryrun.ipynb #2fb97145
 _LIMITS = "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"
 
 def _free():
@@ -124,14 +125,15 @@ def _free():
     said = [p.read_text().strip() for p in map(Path, _LIMITS) if p.is_file()]
     return min([psutil.virtual_memory().available] + [int(text) for text in said if text.isdigit()])
 
-# %% ../nbs/07b_dryrun.ipynb #67a34e82
-def _machine(gpu=None):
-    "name, bytes, and whether it is here"
-    if gpu: return {"name": gpu, "bytes": gpu_size(gpu), "here": False}
-    if device() == "cpu": return {"name": "memory", "bytes": _free(), "here": True}
-    return {"name": torch.cuda.get_device_name(), "bytes": torch.cuda.mem_get_info()[0], "here": True}
+# %% ../nbs/07b_dryrun.ipynb #002f45eb
+def _machine(gpu=None, gpus=1):
+    "name, bytes of one GPU or of one process's part of the memory, whether it is here, how many"
+    if gpu: name,size = gpu,gpu_size(gpu)
+    elif device() == "cpu": name,size = "memory",_free()//gpus
+    else: name,size = torch.cuda.get_device_name(),torch.cuda.mem_get_info()[0]
+    return {"name": name, "bytes": size, "here": not gpu, "gpus": gpus}
 
-# %% ../nbs/07b_dryrun.ipynb #2c128abf
+# %% ../nbs/07b_dryrun.ipynb #899b07f0
 class _Enough(Exception): pass
 
 def _measure(recipe, rows, steps=3, most=60.):
@@ -154,14 +156,14 @@ def _measure(recipe, rows, steps=3, most=60.):
     return {"steps": len(lines), "seconds": at[-1] - at[1 if len(lines) > 1 else 0],
             "tokens": sum(l["tokens"] for l in lines[counted]), "peak_gb": lines[-1]["peak_gb"]}
 
-# %% ../nbs/07b_dryrun.ipynb #97f58181
+# %% ../nbs/07b_dryrun.ipynb #e51e2038
 def _stored(recipe, counted):
     "Tokens that go through the model in a mean step: a shared beginning once, a rectangle as it comes"
     batch,n = recipe.per_device_train_batch_size,recipe.gradient_accumulation_steps
     mean = counted["tokens"]/counted["conversations"]
     return n*(batch*mean - (batch - 1)*counted["shared"])
 
-# %% ../nbs/07b_dryrun.ipynb #3471e030
+# %% ../nbs/07b_dryrun.ipynb #2b7719a6
 def show_time(
     seconds:float,
 )->str: # such as "8.1 min"
@@ -169,7 +171,7 @@ def show_time(
     if seconds < 90: return f"{seconds:.3g} s"
     return f"{seconds/60:.1f} min" if seconds < 5400 else f"{seconds/3600:.1f} h"
 
-# %% ../nbs/07b_dryrun.ipynb #b1b6019a
+# %% ../nbs/07b_dryrun.ipynb #f1475944
 @dataclass
 class Forecast:
     "What a run will need; `str` of it is for reading, `facts()` for a program"
@@ -199,7 +201,7 @@ class Forecast:
         lines = [*_data_lines(self), ("memory", _memory_line(self))]
         return "\n".join(f"{k}: {v}" for k,v in lines)
 
-# %% ../nbs/07b_dryrun.ipynb #10eef995
+# %% ../nbs/07b_dryrun.ipynb #df52de70
 def _absent(f): return f"{' and '.join(f.missing)} {'are' if f.missing[1:] else 'is'} not on this machine"
 
 def _data_lines(f):
@@ -222,7 +224,7 @@ def _data_lines(f):
         f"not known, because the conversations are not counted; each of {each}; "
         f"num_train_epochs={f.recipe.num_train_epochs:g}")
 
-# %% ../nbs/07b_dryrun.ipynb #d37afa18
+# %% ../nbs/07b_dryrun.ipynb #b492a62f
 def _lines(f):
     "(name, text) of each thing to say"
     yield from _data_lines(f)
@@ -239,11 +241,12 @@ def _lines(f):
         if f.cost is None else f"${f.cost:{',.2f' if f.cost >= 1 else '.2g'}} at ${f.price:g} an hour")
     for note in f.notes: yield "note", note
 
-# %% ../nbs/07b_dryrun.ipynb #249ad4c0
+# %% ../nbs/07b_dryrun.ipynb #c5f3ec95
 def _memory_line(f):
     m,need = f.machine,f.memory
     named = m["name"] if m["name"][0].isdigit() else f"{m['name']} ({show_size(m['bytes'])})"
-    room = f"the {show_size(m['bytes'])} of {m['name']} that are free here" if m["here"] else (
+    part = f" for each of {m['gpus']}"*(m["gpus"] > 1)
+    room = f"the {show_size(m['bytes'])} of {m['name']} that are free here{part}" if m["here"] else (
         ("a GPU that is" if m["gpus"] == 1 else f"each of {m['gpus']} GPUs that are") + f" not here: {named}")
     if need is None: return f"no shapes are known for {f.recipe.model}, so it was not held against {room}"
     full = "" if f.data and "tokens" in f.data else " if every conversation is as long as it may be"
@@ -252,7 +255,7 @@ def _memory_line(f):
     return (f"{show_size(need['peak_bytes'])} at the peak, in {need['when']}{full}{terms}; "
             f"it {'fits' if f.fits else 'does not fit'} into nine tenths of {room}")
 
-# %% ../nbs/07b_dryrun.ipynb #77c710b8
+# %% ../nbs/07b_dryrun.ipynb #b66d22b7
 _NAMES = {"checkpointing": "gradient_checkpointing", "batch": "per_device_train_batch_size",
           "accumulation": "gradient_accumulation_steps", "method": "method", "target": "target_modules",
           "length": "max_length", "optimizer": "optim"}
@@ -265,7 +268,7 @@ def _change(step, gpus):
     words = " ".join(f"{_NAMES[k]}={value(v)}" for k,v in said.items())
     return {"words": words} | {k: v for k,v in step.items() if k not in ("plan", "settings")}
 
-# %% ../nbs/07b_dryrun.ipynb #d29d6538
+# %% ../nbs/07b_dryrun.ipynb #6807e4b4
 def _notes(recipe, dtype, machine):
     "What the figures leave out"
     if recipe.dtype == "auto" and not machine["here"]: yield f"dtype auto is taken as {dtype} on that GPU"
@@ -275,7 +278,7 @@ def _notes(recipe, dtype, machine):
         "weights that train stay in 32 bits; activations are counted so too, and autocast keeps some in 16")
     if recipe.eval_data: yield "the looks at eval_data are not in the time"
 
-# %% ../nbs/07b_dryrun.ipynb #cf2799fd
+# %% ../nbs/07b_dryrun.ipynb #5d982456
 def _reporters(recipe):
     "Are the programs that `report_to` names installed? Asked before anything else is done"
     names = [r for r in recipe.report_to.replace(" ", "").split(",") if r not in ("", "none", "all")]
@@ -284,7 +287,7 @@ def _reporters(recipe):
     if absent: raise ModuleNotFoundError(f"report_to: {', '.join(sorted(absent))} is not installed; "
         f"run `pip install {' '.join(sorted(absent))}`, or set report_to=none")
 
-# %% ../nbs/07b_dryrun.ipynb #42820c85
+# %% ../nbs/07b_dryrun.ipynb #bd3832f6
 def _known(recipe):
     "(what is missing, verdict, error, what could be counted, rows, sizes) without fetching anything"
     here,there = _model_here(recipe),_data_here(recipe)
@@ -299,45 +302,52 @@ def _known(recipe):
     counted,lengths,taught = _count(rows, recipe)
     return missing,verdict,"",counted,rows,(lengths, taught, counted["shared"])
 
-# %% ../nbs/07b_dryrun.ipynb #bf1ced38
+# %% ../nbs/07b_dryrun.ipynb #57dbffa4
 def _timed(recipe, rows, counted, steps):
     "A whole run's time, from a few steps"
     took = _measure(recipe, rows)
     step = took["seconds"]/took["tokens"]*_stored(recipe, counted)
     return {"seconds": step*steps, "seconds_per_step": step} | {k: took[k] for k in ("steps", "peak_gb")}
 
-# %% ../nbs/07b_dryrun.ipynb #c94d091d
-def _memory(recipe, machine, predict):
+# %% ../nbs/07b_dryrun.ipynb #3f61a1d5
+def _memory(recipe, machine, predict, parallel):
     "(what is needed, whether it fits, what to change, GPUs that would share it)"
     try: shapes = load_shapes(recipe.model)
     except (FileNotFoundError, ValueError): return None,None,[],None
-    plan,size = _plan(recipe, machine["gpus"]),machine["bytes"]
+    plan,size = _plan(recipe, machine["gpus"], parallel),machine["bytes"]
     need = predict(shapes, plan)
     if fits(need, size): return need,True,[],None
-    share = None if machine["name"] == "memory" or not has_formula(shapes) else next((n for n in
-        (2, 4, 8, 16, 32, 64) if n > plan.gpus and fits(predict(shapes, replace(plan, gpus=n)), size)), None)
+    more = lambda n: fits(predict(shapes, replace(plan, gpus=n, parallel="fsdp")), size)
+    alone = machine["name"] == "memory" or not has_formula(shapes)
+    counts = [n for n in (2, 4, 8, 16, 32, 64) if n > plan.gpus and not alone]
+    share = next(filter(more, counts), None)
     return need,False,[_change(s, plan.gpus) for s in advise(shapes, plan, size, predict=predict)],share
 
-# %% ../nbs/07b_dryrun.ipynb #795dc920
+# %% ../nbs/07b_dryrun.ipynb #f6c6eea5
 def forecast(
     recipe:Recipe,
     gpu:str|None=None,     # a GPU that is not here, by name or size: "RTX 4090", "24GB"
     price:float|None=None, # dollars an hour
-    gpus:int=1,            # how many such GPUs share it, by FSDP
+    gpus:int=1,            # how many GPUs, or processes on this machine, share it
+    parallel:str="fsdp",   # how: fsdp divides weights and moments, ddp copies them
     measure:bool=True,     # take three real steps, where model, data and machine are here
 )->Forecast:
     "What a run will need, as far as it can be known without fetching weights or data"
+    if gpus < 1: raise ValueError(f"gpus={gpus}: at least 1")
+    if price is not None and not 0 <= price < math.inf: raise ValueError(
+        f"price={price}: dollars an hour, 0 or more")
     _reporters(recipe)
     missing,verdict,error,counted,rows,sizes = _known(recipe)
-    machine = _machine(gpu) | {"gpus": gpus}
+    machine = _machine(gpu, gpus)
     on_gpu = not machine["here"] or device() == "cuda"
     here = machine["here"] or recipe.dtype != "auto"
     dtype = str(dtype_of(recipe)).removeprefix("torch.") if here else "bfloat16"
-    need,fit,change,share = _memory(recipe, machine, _predictor(recipe, dtype, on_gpu, *sizes))
+    need,fit,change,share = _memory(recipe, machine, _predictor(recipe, dtype, on_gpu, *sizes), parallel)
     batch,turns = recipe.per_device_train_batch_size,recipe.gradient_accumulation_steps
     steps = {"steps": _steps(recipe, counted and counted["conversations"]), "conversations": batch*turns,
              "most_tokens": turns*_fullest(recipe, batch, recipe.max_length, *sizes)[0]}
-    why = ("the run is for another machine" if not machine["here"] or gpus > 1 else
+    why = ("the run is for another machine" if not machine["here"] else
+           f"it is for {gpus} processes" if gpus > 1 else
            f"{' and '.join(missing)} would have to be fetched first" if missing else
            "the data has errors" if error else "it does not fit" if fit is False else
            "" if measure else "it was not asked for")

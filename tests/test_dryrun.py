@@ -120,7 +120,7 @@ def test_what_to_change_is_what_helps():
 
 
 def test_nothing_is_advised_that_a_recipe_or_the_machine_can_not_do(data, monkeypatch):
-    monkeypatch.setattr(dryrun, "_machine", lambda gpu=None: {"name": "memory", "bytes": 1000, "here": True})
+    monkeypatch.setattr(dryrun, "_machine", lambda gpu, gpus: {"name": "memory", "bytes": 1000, "here": True, "gpus": 1})
     for method in ("full", "lora"):
         words = " ".join(c["words"] for c in forecast(Recipe(**TINY, data=data, method=method)).change)
         assert words and "adam" not in words and "adapter" not in words
@@ -264,6 +264,8 @@ def test_input_that_can_not_be_forecast(data, tmp_path):
     refuses(FileNotFoundError, "there is no file", replace(good, data=str(tmp_path/"no.jsonl")))
     refuses(FileNotFoundError, "no embedded model", replace(good, weights="real"))
     refuses(ValueError, "'24' is no size", good, "24")
+    refuses(ValueError, "price=-1: dollars an hour", good, None, -1)
+    refuses(ValueError, "gpus=0: at least 1", good, None, None, 0)
     refuses(ValueError, "no linear layer matches zz", replace(good, target_modules="zz"))
     refuses(ValueError, "nonsense is not supported", replace(good, report_to="nonsense"))
     refuses(ModuleNotFoundError, "swanlab is not installed; run `pip install swanlab`", replace(good, report_to="swanlab"))
@@ -283,6 +285,16 @@ def test_the_memory_that_is_free(monkeypatch, tmp_path, data):
     assert told.fits == fits(told.memory, 2_000_000) is False and told.time == {"why": "it does not fit"}
     share.write_text("max\n")
     assert dryrun._machine()["bytes"] > 10**8
+
+
+def test_processes_that_share_this_machine(data, monkeypatch):
+    monkeypatch.setattr(dryrun, "_free", lambda: 10**8)
+    recipe = Recipe(**TINY, data=data, per_device_train_batch_size=4)
+    one, two = forecast(recipe, measure=False), forecast(recipe, gpus=2, parallel="ddp")
+    assert two.machine["bytes"] == one.machine["bytes"]//2 and two.steps == one.steps
+    assert two.memory["weights"] == one.memory["weights"] and two.memory["activations"] < one.memory["activations"]
+    assert two.memory["parallel"] == two.memory["gradients"] and two.time == {"why": "it is for 2 processes"}
+    assert "the 50.0 MB of memory that are free here for each of 2" in str(two)
 
 
 def test_a_gpu_that_is_here(monkeypatch, data):
