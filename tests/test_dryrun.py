@@ -131,7 +131,7 @@ def test_gpus_that_share():
     recipe = read_recipe("70b-fsdp-qlora")
     alone, four = forecast(recipe, "24GB"), forecast(recipe, "24GB", gpus=4)
     assert alone.fits is False and alone.gpus_needed and f"{alone.gpus_needed} such GPUs with FSDP" in str(alone)
-    assert forecast(recipe, "24GB", gpus=alone.gpus_needed).fits and four.fits
+    assert alone.gpus_needed == 4 and four.fits and forecast(recipe, "48GB", gpus=2).fits     # as its first lines say
     assert "each of 4 GPUs that are not here: 24GB" in str(four)
     assert four.steps == alone.steps and four.memory["weights"] == -(-alone.memory["weights"]//4)   # the step is shared
     with pytest.raises(ValueError, match="3 GPUs can't share a step of 1 conversations in 16 turns"):
@@ -143,7 +143,7 @@ def test_gpus_that_share():
 
 # ---- the parts
 
-@pytest.mark.parametrize("batch,turns,epochs", [(3, 1, 1), (3, 2, 1.5), (7, 3, 2), (20, 1, .3), (64, 4, 1)])
+@pytest.mark.parametrize("batch,turns,epochs", [(3, 1, 1), (3, 2, 2), (6, 3, 1.5), (20, 1, .3), (64, 4, 1)])
 def test_steps_are_the_trainers(data, tmp_path, batch, turns, epochs):
     recipe = Recipe(**TINY, data=data, per_device_train_batch_size=batch, gradient_accumulation_steps=turns,
                     num_train_epochs=epochs, save_steps=0)
