@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['show_time', 'Forecast', 'forecast']
 
-# %% ../nbs/07b_dryrun.ipynb #d0715726
+# %% ../nbs/07b_dryrun.ipynb #db146951
 import math
 import time
 from collections import Counter
@@ -31,7 +31,7 @@ from .shapes import load_shapes
 from .tokens import IGNORE_INDEX
 from .train import _trainer
 
-# %% ../nbs/07b_dryrun.ipynb #8ca6718b
+# %% ../nbs/07b_dryrun.ipynb #1b23b5ad
 def _model_here(recipe):
     "Is the model on this machine? A name that is no hub id is, or is wrong, which loading it will say"
     if recipe.weights == "random" or recipe.model in EMBEDDED or not _is_hub_id(recipe.model): return True
@@ -43,7 +43,7 @@ def _data_here(recipe):
     if not recipe.data: raise ValueError("the recipe names no data; set data to a file or a hub id")
     return not _is_hub_id(recipe.data) or _kept(recipe.data).exists()
 
-# %% ../nbs/07b_dryrun.ipynb #9bbb0947
+# %% ../nbs/07b_dryrun.ipynb #f5ef824c
 def _verdict(findings, allow):
     "How many findings of each code: errors stop a run, what the recipe allows is left out, warnings go on"
     found = {"errors": Counter(), "left_out": Counter(), "warnings": Counter()}
@@ -52,7 +52,7 @@ def _verdict(findings, allow):
         found[kind][f.code] += 1
     return {kind: dict(codes) for kind,codes in found.items()}
 
-# %% ../nbs/07b_dryrun.ipynb #112e427b
+# %% ../nbs/07b_dryrun.ipynb #a66c3a5a
 def _examine(recipe, tokenizer=None):
     "(verdict, what the gate let through or None, the sentence in which a run would stop)"
     allow,special = allowed(recipe),tuple(tokenizer.all_special_tokens) if tokenizer else ()
@@ -62,7 +62,7 @@ def _examine(recipe, tokenizer=None):
         return _verdict(doctor(recipe.data, allow=kept, special=special).findings, allow),None,str(e)
     return _verdict(loaded.findings, allow),loaded,""
 
-# %% ../nbs/07b_dryrun.ipynb #ae0d5ac1
+# %% ../nbs/07b_dryrun.ipynb #708bcd6f
 def _steps(recipe, conversations):
     "Optimiser steps, as transformers' Trainer counts them; None where the conversations are not known"
     if recipe.max_steps > 0: return recipe.max_steps
@@ -70,7 +70,7 @@ def _steps(recipe, conversations):
     batches = -(-conversations//recipe.per_device_train_batch_size)
     return math.ceil(recipe.num_train_epochs*max(1, -(-batches//recipe.gradient_accumulation_steps)))
 
-# %% ../nbs/07b_dryrun.ipynb #81e5864b
+# %% ../nbs/07b_dryrun.ipynb #42d41136
 def _count(rows, recipe):
     "(what the rows add up to, tokens of each, taught tokens of each)"
     lengths = [len(r["labels"]) for r in rows]
@@ -79,7 +79,7 @@ def _count(rows, recipe):
     return {"conversations": len(rows), "tokens": sum(lengths), "supervised": sum(taught)/sum(lengths),
             "longest": max(lengths), "shared": shared},lengths,taught
 
-# %% ../nbs/07b_dryrun.ipynb #562df9ed
+# %% ../nbs/07b_dryrun.ipynb #ff7d0d91
 def _fullest(recipe, batch, most, lengths=(), taught=(), shared=0):
     "Of the largest micro-batch that can come: tokens, those with logits (0: all), and as attention sees them"
     longest = sorted((min(n, most) for n in lengths), reverse=True)[:batch] or [most]*batch
@@ -87,7 +87,7 @@ def _fullest(recipe, batch, most, lengths=(), taught=(), shared=0):
     tokens = max(1, sum(longest) - min(shared, longest[-1])*(len(longest) - 1))
     return tokens,sum(sorted(taught, reverse=True)[:batch]),sum(longest)
 
-# %% ../nbs/07b_dryrun.ipynb #a9ecb147
+# %% ../nbs/07b_dryrun.ipynb #4f0f86af
 def _plan(recipe, gpus=1, parallel="fsdp"):
     "The recipe as lesson 4 sees a run; several GPUs share the step that one would take"
     batch,turns = recipe.per_device_train_batch_size,recipe.gradient_accumulation_steps
@@ -99,7 +99,7 @@ def _plan(recipe, gpus=1, parallel="fsdp"):
                 checkpointing=recipe.gradient_checkpointing,
                 optimizer="adamw" if recipe.optim == "adamw" else "adamw8bit")
 
-# %% ../nbs/07b_dryrun.ipynb #8f4805de
+# %% ../nbs/07b_dryrun.ipynb #af67e7b1
 def _predictor(recipe, dtype, on_gpu, *sizes):
     "What predicts a plan of this recipe: `batch` and `length` become the fullest micro-batch"
     product = not (recipe.lora_dropout or recipe.use_dora)       # as `engine.adapt` decides
@@ -116,7 +116,7 @@ def _predictor(recipe, dtype, on_gpu, *sizes):
         return fake_run(shapes, p)
     return predict
 
-# %% ../nbs/07b_dryrun.ipynb #f0a656d8
+# %% ../nbs/07b_dryrun.ipynb #535e14ca
 _LIMITS = "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"
 
 def _free():
@@ -124,7 +124,7 @@ def _free():
     said = [p.read_text().strip() for p in map(Path, _LIMITS) if p.is_file()]
     return min([psutil.virtual_memory().available] + [int(text) for text in said if text.isdigit()])
 
-# %% ../nbs/07b_dryrun.ipynb #b6329a45
+# %% ../nbs/07b_dryrun.ipynb #bebd8304
 def _machine(gpu=None, gpus=1):
     "name, bytes of one GPU or of one process's part of the memory, whether it is here, how many"
     if gpu: name,size = gpu,gpu_size(gpu)
@@ -132,7 +132,7 @@ def _machine(gpu=None, gpus=1):
     else: name,size = torch.cuda.get_device_name(),torch.cuda.mem_get_info()[0]
     return {"name": name, "bytes": size, "here": not gpu, "gpus": gpus}
 
-# %% ../nbs/07b_dryrun.ipynb #21985d8d
+# %% ../nbs/07b_dryrun.ipynb #e3dff0a4
 class _Enough(Exception): pass
 
 def _measure(recipe, rows, steps=3, most=60.):
@@ -155,14 +155,14 @@ def _measure(recipe, rows, steps=3, most=60.):
     return {"steps": len(lines), "seconds": at[-1] - at[1 if len(lines) > 1 else 0],
             "tokens": sum(l["tokens"] for l in lines[counted]), "peak_gb": lines[-1]["peak_gb"]}
 
-# %% ../nbs/07b_dryrun.ipynb #d507c060
+# %% ../nbs/07b_dryrun.ipynb #56a4d780
 def _stored(recipe, counted):
     "Tokens that go through the model in a mean step: a shared beginning once, a rectangle as it comes"
     batch,n = recipe.per_device_train_batch_size,recipe.gradient_accumulation_steps
     mean = counted["tokens"]/counted["conversations"]
     return n*(batch*mean - (batch - 1)*counted["shared"])
 
-# %% ../nbs/07b_dryrun.ipynb #6d27ea9f
+# %% ../nbs/07b_dryrun.ipynb #e82d1687
 def show_time(
     seconds:float,
 )->str: # such as "8.1 min"
@@ -170,7 +170,7 @@ def show_time(
     if seconds < 90: return f"{seconds:.3g} s"
     return f"{seconds/60:.1f} min" if seconds < 5400 else f"{seconds/3600:.1f} h"
 
-# %% ../nbs/07b_dryrun.ipynb #c491a0dd
+# %% ../nbs/07b_dryrun.ipynb #31e8893a
 @dataclass
 class Forecast:
     "What a run will need; `str` of it is for reading, `facts()` for a program"
@@ -200,7 +200,7 @@ class Forecast:
         lines = [*_data_lines(self), ("memory", _memory_line(self))]
         return "\n".join(f"{k}: {v}" for k,v in lines)
 
-# %% ../nbs/07b_dryrun.ipynb #ed48730e
+# %% ../nbs/07b_dryrun.ipynb #535ddd98
 def _absent(f): return f"{' and '.join(f.missing)} {'are' if f.missing[1:] else 'is'} not on this machine"
 
 def _data_lines(f):
@@ -223,7 +223,7 @@ def _data_lines(f):
         f"not known, because the conversations are not counted; each of {each}; "
         f"num_train_epochs={f.recipe.num_train_epochs:g}")
 
-# %% ../nbs/07b_dryrun.ipynb #14a146f4
+# %% ../nbs/07b_dryrun.ipynb #deaeb577
 def _lines(f):
     "(name, text) of each thing to say"
     yield from _data_lines(f)
@@ -240,7 +240,7 @@ def _lines(f):
         if f.cost is None else f"${f.cost:{',.2f' if f.cost >= 1 else '.2g'}} at ${f.price:g} an hour")
     for note in f.notes: yield "note", note
 
-# %% ../nbs/07b_dryrun.ipynb #86fb3dee
+# %% ../nbs/07b_dryrun.ipynb #0352bbb9
 def _memory_line(f):
     m,need = f.machine,f.memory
     named = m["name"] if m["name"][0].isdigit() else f"{m['name']} ({show_size(m['bytes'])})"
@@ -254,7 +254,7 @@ def _memory_line(f):
     return (f"{show_size(need['peak_bytes'])} at the peak, in {need['when']}{full}{terms}; "
             f"it {'fits' if f.fits else 'does not fit'} into nine tenths of {room}")
 
-# %% ../nbs/07b_dryrun.ipynb #c0fe4309
+# %% ../nbs/07b_dryrun.ipynb #294388fc
 _NAMES = {"checkpointing": "gradient_checkpointing", "batch": "per_device_train_batch_size",
           "accumulation": "gradient_accumulation_steps", "method": "method", "target": "target_modules",
           "length": "max_length", "optimizer": "optim"}
@@ -267,7 +267,7 @@ def _change(step, gpus):
     words = " ".join(f"{_NAMES[k]}={value(v)}" for k,v in said.items())
     return {"words": words} | {k: v for k,v in step.items() if k not in ("plan", "settings")}
 
-# %% ../nbs/07b_dryrun.ipynb #84598b6d
+# %% ../nbs/07b_dryrun.ipynb #047345d6
 def _notes(recipe, dtype, machine):
     "What the figures leave out"
     if recipe.dtype == "auto" and not machine["here"]: yield f"dtype auto is taken as {dtype} on that GPU"
@@ -277,7 +277,7 @@ def _notes(recipe, dtype, machine):
         "weights that train stay in 32 bits; activations are counted so too, and autocast keeps some in 16")
     if recipe.eval_data: yield "the looks at eval_data are not in the time"
 
-# %% ../nbs/07b_dryrun.ipynb #ecbf04e2
+# %% ../nbs/07b_dryrun.ipynb #ef691e83
 def _reporters(recipe):
     "Are the programs that `report_to` names installed? Asked before anything else is done"
     names = [r for r in recipe.report_to.replace(" ", "").split(",") if r not in ("", "none", "all")]
@@ -286,7 +286,7 @@ def _reporters(recipe):
     if absent: raise ModuleNotFoundError(f"report_to: {', '.join(sorted(absent))} is not installed; "
         f"run `pip install {' '.join(sorted(absent))}`, or set report_to=none")
 
-# %% ../nbs/07b_dryrun.ipynb #b52ea8ce
+# %% ../nbs/07b_dryrun.ipynb #c8a3ca14
 def _known(recipe):
     "(what is missing, verdict, error, what could be counted, rows, sizes) without fetching anything"
     here,there = _model_here(recipe),_data_here(recipe)
@@ -301,14 +301,14 @@ def _known(recipe):
     counted,lengths,taught = _count(rows, recipe)
     return missing,verdict,"",counted,rows,(lengths, taught, counted["shared"])
 
-# %% ../nbs/07b_dryrun.ipynb #c6a32232
+# %% ../nbs/07b_dryrun.ipynb #1ab8353a
 def _timed(recipe, rows, counted, steps):
     "A whole run's time, from a few steps"
     took = _measure(recipe, rows)
     step = took["seconds"]/took["tokens"]*_stored(recipe, counted)
     return {"seconds": step*steps, "seconds_per_step": step} | {k: took[k] for k in ("steps", "peak_gb")}
 
-# %% ../nbs/07b_dryrun.ipynb #343ea230
+# %% ../nbs/07b_dryrun.ipynb #166274a8
 def _memory(recipe, machine, predict, parallel):
     "(what is needed, whether it fits, what to change, GPUs that would share it)"
     try: shapes = load_shapes(recipe.model)
@@ -322,7 +322,7 @@ def _memory(recipe, machine, predict, parallel):
     share = next(filter(more, counts), None)
     return need,False,[_change(s, plan.gpus) for s in advise(shapes, plan, size, predict=predict)],share
 
-# %% ../nbs/07b_dryrun.ipynb #1f4b3248
+# %% ../nbs/07b_dryrun.ipynb #08e87b5a
 def forecast(
     recipe:Recipe,
     gpu:str|None=None,     # a GPU that is not here, by name or size: "RTX 4090", "24GB"
