@@ -26,6 +26,11 @@ _READ = (".safetensors", ".bin", ".json", ".jinja", ".model")   # what is read t
 
 def _digest(files:dict)->str: return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
+def _hash(path:Path)->str:
+    "A file's SHA-256; in the hub's cache a weight file is a link to a blob that is named by it"
+    blob = path.resolve().name
+    return blob if path.is_symlink() and re.fullmatch("[0-9a-f]{64}", blob) else sha256(path)
+
 def model_hash(
     name:str,            # as for `load_model`
     weights:str="real",  # real, or random
@@ -34,7 +39,7 @@ def model_hash(
     if weights == "random": return _digest(_shipped(name)["config"])
     folder = model_path(name)
     if name in EMBEDDED: files = json.loads((folder/"hashes.json").read_text(encoding="utf-8"))
-    else: files = {p.name: sha256(p) for p in folder.iterdir() if p.is_file() and p.suffix in _READ}
+    else: files = {p.name: _hash(p) for p in folder.iterdir() if p.is_file() and p.suffix in _READ}
     return _digest({n: h for n,h in files.items() if Path(n).suffix in _READ and n != "hashes.json"})
 
 # %% ../nbs/06h_card.ipynb #97dce4fa

@@ -176,6 +176,21 @@ def test_a_model_is_known_by_its_bytes(tmp_path):
     assert model_hash(str(tmp_path)) != was
 
 
+def test_the_hash_that_the_hub_s_cache_knows_is_not_computed_again(tmp_path, monkeypatch):
+    (tmp_path/"plain").mkdir()
+    (tmp_path/"snapshot").mkdir()
+    (tmp_path/"blobs").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path/"plain"/name).write_text(name)
+        blob = sha256(tmp_path/"plain"/name) if name[0] == "m" else "0"*40        # small files go by git's hash
+        (tmp_path/"blobs"/blob).write_text(name)
+        (tmp_path/"snapshot"/name).symlink_to(f"../blobs/{blob}")
+    was = model_hash(str(tmp_path/"plain"))
+    read = []
+    monkeypatch.setattr("ftlab.card.sha256", lambda path: read.append(path.name) or sha256(path))
+    assert model_hash(str(tmp_path/"snapshot")) == was and read == ["config.json"]
+
+
 def test_data_of_a_hub_are_no_file(tmp_path, monkeypatch):
     kept = tmp_path/"data/owner--name.jsonl"
     kept.parent.mkdir()
