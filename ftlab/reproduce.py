@@ -69,9 +69,10 @@ def changes(
     was,is_ = _flat(then, (*_MAY, "recipe")),_flat(now, (*_MAY, "recipe"))
     found = [(k, was.get(k), is_.get(k)) for k in sorted(was.keys() | is_.keys()) if was.get(k) != is_.get(k)]
     kind,files = _weights(run)
-    trained = then.get({"adapter": "adapter", "model": "tuned"}[kind])
-    if [sha256(f) for f in files] == [trained]: return found
-    return [*found, (f"{kind}/", trained, "another file, or none")]
+    trained,there = then.get("saved"),{f.name: sha256(f) for f in files}
+    if trained is None or there == trained: return found
+    short = lambda d: ", ".join(f"{n} {h[:12]}…" for n,h in d.items()) or "empty"
+    return [*found, (f"{kind}/", short(trained), short(there))]
 
 def _weights(run)->tuple[str,list[Path]]:
     "adapter or model, and the files of its weights"

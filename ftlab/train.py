@@ -136,8 +136,8 @@ def _train(run, part, recipe, overwrite, report)->Path:
     if recipe.packing: use_packing(model if recipe.method == "full" else model.get_base_model())
     given = inputs(recipe, run)
     found = _begin(part, recipe, given, overwrite)
-    metrics = part/"metrics.jsonl"
-    if metrics.is_file(): os.truncate(metrics, found[1]["metrics"] if found else 0)
+    if found: os.truncate(part/"metrics.jsonl", found[1]["metrics"])     # what came after is done again
+    else: (part/"metrics.jsonl").unlink(missing_ok=True)
     with StopRequests() as stop:
         trainer = _trainer(model, recipe, rows, held, part, tokenizer.pad_token_id, report, stop)
         _go(trainer, recipe, found, part, stop)
@@ -154,10 +154,11 @@ def _trainer(model, recipe, rows, held, part, pad_token_id, report, stop):
         eval_strategy="steps" if held else "no", per_device_eval_batch_size=recipe.per_device_train_batch_size,
         metric_for_best_model="eval_loss" if held else None, greater_is_better=False if held else None,
         bf16=recipe.method == "full" and dtype_of(recipe) == torch.bfloat16,
-        gradient_checkpointing_kwargs={"use_reentrant": False},
+        activation_checkpointing=recipe.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False},
         **{k: getattr(recipe, k) for k in ("learning_rate", "lr_scheduler_type", "warmup_steps",
            "num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps",
-           "gradient_checkpointing", "max_grad_norm", "weight_decay", "eval_steps", "seed")})
+           "max_grad_norm", "weight_decay", "eval_steps", "seed")})
     trainer = PackedTrainer(model=model, args=args, train_dataset=rows, eval_dataset=held,
         data_collator=collator(recipe, pad_token_id),
         optimizers=(optimizer(model, recipe), None),
@@ -183,6 +184,8 @@ class _Flow(TrainerCallback):
     def __init__(self, stop): self.stop = stop
     def on_step_end(self, args, state, control, **kwargs):
         if state.global_step >= state.max_steps and args.eval_strategy != "no": control.should_evaluate = True
+        self.on_log(args, state, control)
+    def on_log(self, args, state, control, **kwargs):
         if self.stop.asked: control.should_save = control.should_training_stop = True
 
 def _go(trainer, recipe, found, part, stop):
@@ -222,10 +225,9 @@ def _keep(run, part, recipe, given, model, tokenizer, rows)->Path:
     (part/"recipe.yaml").write_text(yaml.safe_dump(asdict(recipe), sort_keys=False), encoding="utf-8")
     tokens = sum(len(r["input_ids"]) for r in rows)
     last = json.loads((part/"metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
-    saved, = (part/name).glob("*.safetensors")
+    saved = {p.name: sha256(p) for p in sorted((part/name).glob("*.safetensors"))}
     trains = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    write_json(part/"manifest.json", manifest(**given, recipe=sha256(part/"recipe.yaml"),
-        **{"tuned" if recipe.method == "full" else "adapter": sha256(saved)},
+    write_json(part/"manifest.json", manifest(**given, recipe=sha256(part/"recipe.yaml"), saved=saved,
         model=recipe.model, weights=recipe.weights, dtype=str(dtype_of(recipe)),
         conversations=len(rows), tokens=tokens, seconds=last["seconds"],
         taught=sum(l != IGNORE_INDEX for r in rows for l in r["labels"])/tokens, trainable=trains))

@@ -58,7 +58,7 @@ def test_the_manifest_says_what_it_takes_to_run_again(run, where, recipe):
     m = json.loads((run/"manifest.json").read_text())
     assert m["data"] == sha256(recipe.data) and m["eval_data"] == sha256(recipe.eval_data)
     assert m["base"] == model_hash("tiny", "random") and m["recipe"] == sha256(run/"recipe.yaml")
-    assert m["adapter"] == sha256(run/"adapter/adapter_model.safetensors")
+    assert m["saved"] == {"adapter_model.safetensors": sha256(run/"adapter/adapter_model.safetensors")}
     assert m["hardware"]["threads"] > 0 and m["versions"]["torch"] and m["commit"]
     assert m["places"] == {"data": "../../data/train.jsonl", "eval_data": "../../data/dev.jsonl"}
     assert m["licences"] == {"data": "cc-by-sa-4.0", "model": None} and m["dtype"] == "torch.float32"
