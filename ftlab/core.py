@@ -107,7 +107,8 @@ def _git(*args, default="unknown"):
 def _commit()->str:
     "The commit of the clone that ftlab is used from; unknown where it was installed"
     folder = importlib.util.find_spec("ftlab").submodule_search_locations[0]
-    return _git("-C", folder, "rev-parse", "HEAD") if _git("-C", folder, "ls-files", "core.py", default="") else "unknown"
+    ours = _git("-C", folder, "ls-files", "core.py", default="")    # and not of what it was installed into
+    return _git("-C", folder, "rev-parse", "HEAD") if ours else "unknown"
 
 def _cpu()->str:
     "The CPU's model name and the vector units that decide its speed"
