@@ -79,6 +79,14 @@ def test_the_card_is_what_the_run_measured(run, recipe):
     assert f"{m['taught']:.1%} of them supervised" in text and "No held-out conversations" not in text
 
 
+def test_the_best_is_not_the_last(run, recipe):
+    made = json.loads((run/"manifest.json").read_text())
+    some = [{"step": n, "steps": 3, k: x} for k in ("loss", "eval_loss") for n, x in enumerate((3., 1., 2.), 1)]
+    text = card(recipe, made, some)
+    assert "| lowest loss | 1 at step 2 of 3 |" in text and "| last loss | 2 at step 3 of 3 |" in text
+    assert "| held-out loss, lowest | 1 at step 2 of 3 |" in text and "| held-out loss, last | 2 at step 3 of 3 |" in text
+
+
 def test_nothing_of_this_machine_is_in_it(run, where):
     text = (run/"adapter/README.md").read_text()
     assert str(where) not in text and str(Path.home()) + "/" not in text and "| data | train.jsonl |" in text

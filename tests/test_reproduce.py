@@ -147,6 +147,10 @@ def test_metrics_that_were_touched(run):
     assert "grad_norm was" in verdict(got) and "loss was" not in verdict(got) and "all 28 tensors are equal" in verdict(got)
     (run/"metrics.jsonl").write_text("".join(json.dumps(l) + "\n" for l in [*lines[:4], lines[5]]))
     assert reproduce(run)["first"]["step"] == lines[4]["step"]
+    (run/"metrics.jsonl").write_text("".join(json.dumps(l) + "\n" for l in lines[:4]))        # the end is gone
+    got = reproduce(run)
+    assert not got["equal"] and got["first"]["then"] is None and got["first"]["step"] == lines[4]["step"]
+    assert f"only the second run has step {lines[4]['step']}" in verdict(got)
 
 
 def test_an_adapter_that_is_another_one(run):

@@ -10,8 +10,9 @@ NO, END = IGNORE_INDEX, 9
 
 
 @pytest.mark.parametrize("labels, good", [
-    ([NO, 1, END], True), ([NO, 1, END, NO, 2, END], True), ([NO, 1, END, 3], True), ([NO, 1], False), ([NO, 1, NO, 2, END], False),
-    ([NO, 1, END, NO, 2], False), ([NO, 1, NO, END], False), ([NO, NO], True), ([], True), ([1, 2, 3], False)])
+    ([NO, 1, END], True), ([NO, 1, END, NO, 2, END], True), ([NO, 1, END, 3], True), ([NO, 1], False),
+    ([NO, 1, NO, 2, END], False), ([NO, 1, END, NO, 2], False), ([NO, 1, NO, END], False), ([NO, NO], True),
+    ([], True), ([1, 2, 3], False)])
 def test_each_answer_needs_its_own_end(labels, good):
     assert endless([{"labels": [NO, END]}, {"labels": labels}], {END, 8}) == [1]*(not good)
 
