@@ -150,7 +150,8 @@ def verdict(
 
 def _differs(first):
     then,now = first["then"],first["now"]
-    if not (then and now): return f"metrics: only the {'first' if then else 'second'} run has step {first['step']}"
+    if not (then and now): return (
+        f"metrics: only the {'first' if then else 'second'} run has step {first['step']}")
     what = [f"{k} was {then.get(k)} and is {now.get(k)}" for k in _EXACT if then.get(k) != now.get(k)]
     return f"metrics: the first to differ is step {first['step']}, where {', '.join(what)}"
 
