@@ -578,6 +578,24 @@ def _told(told, where, as_json):
     raise typer.Exit(1 if told.error or told.fits is False else 0)
 
 
+@app.command()
+def reproduce(run: A[str, Arg(metavar="RUN", help="A finished run directory.")],
+              keep: A[str, Opt(metavar="DIR", help="Keep the second run there; it is deleted if left out.")] = "",
+              as_json: Json = False):
+    """Run a run again: are weights and metrics the same to the last bit? Exit code 1: they are not.
+
+    Example: ftlab reproduce runs/course --keep runs/again
+    """
+    from ftlab.reproduce import in_words, reproduce, verdict
+    with _Progress() as progress:
+        def told(found):
+            for change in found: progress.console.print(in_words(*change))
+        result = reproduce(run, keep or None, told, progress)
+    if as_json: _json(result)
+    else: print(verdict(result))
+    if not result["equal"]: raise typer.Exit(1)
+
+
 @app.command("eval")
 def evaluate(model: A[str, Arg(metavar="MODEL_OR_RUN", help="A model as for `load_model`, or a run directory.")],
              data: A[str, Opt(metavar="FILE", help="Questions with right answers, in any format of `ftlab data doctor`.")],
@@ -601,6 +619,9 @@ def evaluate(model: A[str, Arg(metavar="MODEL_OR_RUN", help="A model as for `loa
     name = f"{Path(data).name.split('.')[0]}-{metric}.json"
     path = Path(out) if out else Path(model)/f"eval-{name}" if tuned else Path("runs")/f"eval-{Path(model).name}-{name}"
     write_json(path, {"model": model, "data": data, "metric": metric, **got})
+    if tuned and path.parent == Path(model):
+        from ftlab.card import write_card
+        write_card(model)
     facts = {k: v for k, v in got.items() if k != "samples"} | {"samples": str(path)}
     if as_json: return _json(facts)
     _table(f"{model} on {data}", [

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,8 +16,8 @@ from ftlab import __version__, cli
 from ftlab.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ["decide", "params", "memory", "data doctor", "data convert", "data show", "data prepare", "train", "eval",
-            "merge", "export", "serve", "run"]
+COMMANDS = ["decide", "params", "memory", "data doctor", "data convert", "data show", "data prepare", "train",
+            "reproduce", "eval", "merge", "export", "serve", "run"]
 TINY = ["model=tiny", "weights=random", "dtype=float32", "max_length=512", "per_device_train_batch_size=2"]
 
 
@@ -595,6 +596,24 @@ def test_train_refuses(refuses, trained, data, tmp_path):
     assert not (tmp_path/"r").exists()
 
 
+def test_reproduce(cmd, refuses, trained, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = cmd("reproduce", trained)
+    assert code == 0 and re.fullmatch(r"bit-equal: \d+ tensors and 3 lines of metrics\n", out) and "step 3/3" in err
+    run = shutil.copytree(trained, tmp_path/"run")
+    (run/"recipe.yaml").write_text((run/"recipe.yaml").read_text().replace("seed: 42", "seed: 7"))
+    code, out, err = cmd("reproduce", run, "--json", "--keep", tmp_path/"again")
+    told = json.loads(out)
+    assert code == 1 and not told["equal"] and told["first"]["step"] == 1 and told["weights"]["largest"] > 0
+    assert err.startswith("since then: recipe was") and (tmp_path/"again/adapter/README.md").is_file()
+    refuses("reproduce", run, "--keep", tmp_path/"again", words="already there")
+    refuses("reproduce", tmp_path, words="is no finished run")
+    was = data.read_text()
+    data.write_text(was.replace("at 0", "at 00"))
+    try: refuses("reproduce", trained, words="changed since")
+    finally: data.write_text(was)
+
+
 # ---- evaluate, deploy
 
 def test_eval_of_a_run(cmd, trained, data):
@@ -605,6 +624,7 @@ def test_eval_of_a_run(cmd, trained, data):
     kept = json.loads(Path(told["samples"]).read_text())
     assert len(kept["samples"]) == 5 and kept["samples"][3]["reference"] == "0 3 * * *"
     assert kept["model"] == str(trained) and kept["metric"] == "cron"
+    assert f"| {data.name} | cron | {told['score']:.4g} |" in (trained/"adapter/README.md").read_text()
 
 
 def test_eval_of_a_model(cmd, data, tmp_path, monkeypatch):
