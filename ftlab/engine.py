@@ -87,7 +87,8 @@ def optimizer(
         loraplus_lr_ratio=recipe.loraplus_lr_ratio, weight_decay=recipe.weight_decay, **how)
     train = [p for p in model.parameters() if p.requires_grad]
     return kind([{"params": [p for p in train if p.ndim > 1], "weight_decay": recipe.weight_decay},
-                 {"params": [p for p in train if p.ndim < 2], "weight_decay": 0.}], lr=recipe.learning_rate, **how)
+                 {"params": [p for p in train if p.ndim < 2], "weight_decay": 0.}],
+                lr=recipe.learning_rate, **how)
 
 # %% ../nbs/06g_engine.ipynb #0480fded
 def collator(
@@ -140,7 +141,8 @@ class PackedTrainer(Trainer):
             self.store(self)
         except (OSError, RuntimeError, SafetensorError) as e:
             shutil.rmtree(self.args.output_dir, ignore_errors=True)
-            warnings.warn(f"no checkpoint of step {self.state.global_step}: {e}; those before are kept", stacklevel=2)
+            warnings.warn(f"no checkpoint of step {self.state.global_step}: {e}; those before are kept",
+                          stacklevel=2)
 
 # %% ../nbs/06g_engine.ipynb #1a5c0e78
 class _Lost(torch.autograd.Function):
