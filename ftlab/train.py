@@ -94,6 +94,7 @@ def finetune(
     run:str|Path,             # the run directory to make
     overwrite:bool=False,     # replace a run that is there, or an unfinished one of another recipe
     report:Callable=None,     # called with each line of metrics.jsonl, as a dict
+    rows:list=None,           # of `prepare(recipe, …)`, from who has them already
 )->Path: # the run directory: adapter/ (or model/), checkpoints/, recipe.yaml, metrics.jsonl, manifest.json
     "Fine-tune by a recipe; stopped or killed, the same call goes on from the last checkpoint in RUN.part"
     run = Path(run); part = run.with_name(f"{run.name}.part")
@@ -105,7 +106,7 @@ def finetune(
     lock = FileLock(part/"lock")
     try: lock.acquire(timeout=0)
     except Timeout as e: raise RuntimeError(f"another process is training into {part}; wait for it") from e
-    try: return _train(run, part, recipe, overwrite, report)
+    try: return _train(run, part, recipe, overwrite, report, rows)
     except BaseException:
         if not checkpoints(part/"checkpoints"): shutil.rmtree(part, ignore_errors=True)   # nothing to go on from
         raise
@@ -126,11 +127,11 @@ def _begin(part, recipe, given, overwrite):
     write_json(note, now)
     return None
 
-def _train(run, part, recipe, overwrite, report)->Path:
+def _train(run, part, recipe, overwrite, report, rows=None)->Path:
     "The run, in its unfinished directory"
     keep_pages(); seed_everything(recipe.seed)
     base,tokenizer = base_model(recipe)
-    rows = prepare(recipe, tokenizer)
+    rows = rows or prepare(recipe, tokenizer)
     held = prepare(recipe, tokenizer, recipe.eval_data) if recipe.eval_data else None
     model = adapt(base, recipe)
     if recipe.packing: use_packing(model if recipe.method == "full" else model.get_base_model())
