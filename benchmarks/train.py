@@ -92,7 +92,7 @@ def recipe_of(work, path, **changes):
     from ftlab.recipe import Recipe
     how = WORK[work]
     return Recipe(**{"model": MODEL, "data": str(path), "max_length": how["max_length"], "lora_alpha": 32, "r": 16,
-                     "per_device_train_batch_size": how["batch"], "save_steps": 0, "allow": "secret"} | changes)
+                     "learning_rate": 2e-4, "per_device_train_batch_size": how["batch"], "save_steps": 0, "allow": "secret"} | changes)
 
 
 class Clock:
@@ -446,10 +446,8 @@ def main():
     given = ask.parse_args()
     if given.run: return one(*given.run[:3], json.loads(given.run[3]))
     if given.make: return make(given.make[0], Path(given.make[1]), int(given.make[2]), given.make[3])
-    from importlib.util import find_spec
-
     from ftlab.core import manifest, write_json
-    if not given.grow and not find_spec("trl"): raise SystemExit("TRL is not installed: pip install trl==1.16.0")
+    if not given.grow and version() is None: raise SystemExit("TRL is not installed: pip install trl==1.16.0")
     whole, log = given.only == [*WORK], HERE / "train_tried.json"
     tried = json.loads(log.read_text(encoding="utf-8"))["tried"] if log.is_file() else {}
     first = [] if given.grow else given.only if given.tried else [w for w in given.only if w not in tried]

@@ -131,7 +131,7 @@ def test_a_comparison(bench, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(bench, "measure", measure)
     monkeypatch.setattr(bench.subprocess, "run", run)
     monkeypatch.setattr(bench, "HERE", tmp_path)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
+    monkeypatch.setattr(bench, "version", lambda: "made up")
     monkeypatch.setattr(sys, "argv", ["train.py", "--only", "shared", "--rounds", "2", "--out", str(tmp_path / "out.json")])
     bench.main()
     assert len(json.loads(log.read_text(encoding="utf-8"))["tried"]["shared"]) == len([*bench.settings()])
