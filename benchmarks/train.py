@@ -92,7 +92,8 @@ def recipe_of(work, path, **changes):
     from ftlab.recipe import Recipe
     how = WORK[work]
     return Recipe(**{"model": MODEL, "data": str(path), "max_length": how["max_length"], "lora_alpha": 32, "r": 16,
-                     "learning_rate": 2e-4, "per_device_train_batch_size": how["batch"], "save_steps": 0, "allow": "secret"} | changes)
+                     "learning_rate": 2e-4, "per_device_train_batch_size": how["batch"], "save_steps": 0,
+                     "allow": "secret"} | changes)
 
 
 class Clock:
