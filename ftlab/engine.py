@@ -110,14 +110,17 @@ def _collate(rows, recipe, pad_token_id):
 # %% ../nbs/06g_engine.ipynb #faedb92e
 class PackedTrainer(Trainer):
     "transformers' Trainer whose batches are packed rows, and whose checkpoints are whole"
-    watch = store = None    # a _Watch, and what puts a written checkpoint into its place
+    watch = store = order = None    # a _Watch; what puts a written checkpoint into its place; ranks.SharedOrder
+    agree = staticmethod(bool)      # ranks.agree, where there are several
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         inputs = {k: v for k,v in inputs.items() if k != "shift_labels"}
         origins = inputs.pop("origins", [])
-        loss = _summed(model, inputs)/num_items_in_batch
+        loss = _summed(model, inputs)/num_items_in_batch*self.accelerator.num_processes    # the ranks' average divides
         if self.watch: self.watch.saw(loss, origins, inputs)
         return loss
+
+    def _get_train_sampler(self, train_dataset=None): return self.order or super()._get_train_sampler(train_dataset)
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval"):
         "Loss per taught token over all held-out rows: Σ nll / Σ tokens, whatever the batch"
@@ -136,8 +139,11 @@ class PackedTrainer(Trainer):
 
     def _save_checkpoint(self, model, trial):
         "One that can't be written (a full disk) is told, and costs neither the run nor the one before"
+        failed = None
+        try: super()._save_checkpoint(model, trial)
+        except (OSError, RuntimeError, SafetensorError) as e: failed = e
         try:
-            super()._save_checkpoint(model, trial)
+            if self.agree(failed): raise failed or OSError("another process could not write its part")
             self.store(self)
         except (OSError, RuntimeError, SafetensorError) as e:
             shutil.rmtree(self.args.output_dir, ignore_errors=True)
