@@ -525,6 +525,7 @@ def train(recipe: A[str, Arg(metavar="RECIPE", help="A YAML file, or a shipped r
           run: A[str, Opt(metavar="DIR", help="The run directory; runs/<recipe> if left out.")] = "",
           overwrite: A[bool, Opt("--overwrite", help="Replace a run that is there already.")] = False,
           dry_run: A[bool, Opt("--dry-run", help="Say what would be trained, and stop.")] = False,
+          nproc: A[int, Opt(min=1, metavar="N", help="Train in N processes, one a GPU; they share the recipe's step.")] = None,
           as_json: Json = False):
     """Fine-tune an adapter by a recipe; prints the run directory.
 
@@ -537,7 +538,15 @@ def train(recipe: A[str, Arg(metavar="RECIPE", help="A YAML file, or a shipped r
     where = Path(run or Path("runs")/Path(recipe).name.removesuffix(".yaml").removesuffix(".yml"))
     if dry_run: return _plan(plan, where, as_json)
     if where.exists() and not overwrite: raise FileExistsError(f"{where} exists; choose another with --run, or --overwrite it")
-    with _Progress() as progress: done = finetune(plan, where, overwrite, progress)
+    if (nproc or 1) > 1 and "RANK" not in os.environ:
+        from ftlab.processes import launch
+        command = ["train", recipe, *(changes or []), "--run", str(where), "--nproc", str(nproc)]
+        return launch([sys.executable, "-m", "ftlab.cli", *command, *["--overwrite"]*overwrite, *["--json"]*as_json], nproc,
+                      alive=where.with_name(f"{where.name}.part")/"metrics.jsonl", done=where/"manifest.json")
+    from ftlab.ranks import together
+    with together(nproc or 0) as (rank, _):
+        if rank: finetune(plan, where, overwrite); return     # the first one speaks
+        with _Progress() as progress: done = finetune(plan, where, overwrite, progress)
     if as_json:
         last = (done/"metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1]
         _json({"run": str(done), **json.loads(last)})

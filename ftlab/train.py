@@ -205,7 +205,7 @@ def _store(trainer, part, recipe):
     step = trainer.state.global_step
     once(lambda: keep(Path(trainer.args.output_dir)/f"checkpoint-{step}", part/"checkpoints", recipe.save_total_limit,
          trainer.state.best_global_step, step=step, steps=trainer.state.max_steps,
-         best=trainer.state.best_global_step, metrics=(part/"metrics.jsonl").stat().st_size))
+         best_step=trainer.state.best_global_step, metrics=(part/"metrics.jsonl").stat().st_size))
 
 class _Flow(TrainerCallback):
     "Look at the held-out data at the end too; stop after the step when asked to"
@@ -216,8 +216,8 @@ class _Flow(TrainerCallback):
 
 def _go(trainer, recipe, found, part, stop):
     "Train from the beginning or from `found`; leave the model as it should be kept"
-    at,facts = found or (None, {"step": 0, "steps": -1, "best": None})
-    if facts["step"] == facts["steps"]: trainer.state.best_global_step = facts["best"]; _weights(trainer.model, at)
+    at,facts = found or (None, {"step": 0, "steps": -1, "best_step": None})
+    if facts["step"] == facts["steps"]: trainer.state.best_global_step = facts["best_step"]; _weights(trainer.model, at)
     else:
         try: trainer.train(resume_from_checkpoint=str(at) if at else None)
         except Diverged as e: raise _told(e, trainer, recipe, part) from e

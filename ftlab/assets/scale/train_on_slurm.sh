@@ -29,11 +29,11 @@ per_node='
 if [ -n "$FSDP" ]; then
   exec accelerate launch --config_file "$FSDP" --num_machines "$SLURM_NNODES" --machine_rank "$SLURM_NODEID" \
     --num_processes $((SLURM_NNODES * GPUS)) --main_process_ip "$HEAD" --main_process_port 29500 \
-    -m ftlab.cli train "$RECIPE" --run "$RUN" --nproc $((SLURM_NNODES * GPUS))
+    -m ftlab.cli -- train "$RECIPE" --run "$RUN" --nproc $((SLURM_NNODES * GPUS))
 fi
 exec torchrun --nnodes "$SLURM_NNODES" --node_rank "$SLURM_NODEID" --nproc_per_node "$GPUS" \
   --master_addr "$HEAD" --master_port 29500 \
-  -m ftlab.cli train "$RECIPE" --run "$RUN" --nproc $((SLURM_NNODES * GPUS))
+  -m ftlab.cli -- train "$RECIPE" --run "$RUN" --nproc $((SLURM_NNODES * GPUS))
 '
 for try in $(seq 0 "$RESTARTS"); do
   srun --kill-on-bad-exit=1 bash -c "$per_node" && exit 0
