@@ -7,6 +7,7 @@ __all__ = ['dtype_of', 'base_model', 'adapt', 'optimizer', 'collator', 'PackedTr
 
 # %% ../nbs/06g_engine.ipynb #2734627b
 import ctypes
+import os
 import platform
 import shutil
 import warnings
@@ -38,15 +39,17 @@ def base_model(
     recipe:Recipe,
 ): # (model, tokenizer)
     "The model a recipe begins with: frozen weights in the recipe's dtype, weights that train in float32"
-    where = device()
+    fsdp = os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
+    where = "cpu" if fsdp else device()           # FSDP brings each rank its part of the model
     dtype = torch.float32 if recipe.method == "full" else dtype_of(recipe)
     if recipe.method != "qlora": return load_model(recipe.model, recipe.weights, dtype, where)
     from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
     path = model_path(recipe.model)
     config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype)
+        bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype,
+        bnb_4bit_quant_storage=dtype if fsdp else None)    # FSDP shards no integers
     model = AutoModelForCausalLM.from_pretrained(path, quantization_config=config, dtype=dtype,
-                                                 device_map={"": where})
+                                                 device_map=None if fsdp else {"": where})
     return model,AutoTokenizer.from_pretrained(path)
 
 class _Linear(Linear):

@@ -253,7 +253,7 @@ def _keep(run, part, recipe, model, tokenizer, rows, state=None)->Path:
     last = json.loads((part/"metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     saved, = (part/name).glob("*.safetensors")
     trains = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    write_json(part/"manifest.json", manifest(data=sha256(local(recipe.data)), **{name: sha256(saved)},
+    write_json(part/"manifest.json", manifest(data=sha256(local(recipe.data)), **{"adapter" if name == "adapter" else "tuned": sha256(saved)},
         model=recipe.model, weights=recipe.weights, dtype=str(next(model.parameters()).dtype),
         conversations=len(rows), tokens=tokens, seconds=last["seconds"],
         taught=sum(l != IGNORE_INDEX for r in rows for l in r["labels"])/tokens, trainable=trains))
