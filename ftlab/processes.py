@@ -37,7 +37,7 @@ def _not_alone():
     "Linux asks a rank to stop when the process that watches it dies"
     if sys.platform == "linux": ctypes.CDLL(None).prctl(1, signal.SIGTERM)    # PR_SET_PDEATHSIG
 
-# %% ../nbs/07d_processes.ipynb #365dc652
+# %% ../nbs/07d_processes.ipynb #a80db398
 _MOMENT = 10.     # seconds that the others get to end by themselves when one has
 
 def _outcome(ranks, timeout, alive, stop):
@@ -50,7 +50,8 @@ def _outcome(ranks, timeout, alive, stop):
             for p in ranks: p.terminate()
         killed = [(rank,-code) for rank,code in enumerate(codes) if code and code < 0]
         if killed and not told:
-            return f"process {killed[0][0]} was killed by {signal.Signals(killed[0][1]).name}",128 + killed[0][1]
+            rank,number = killed[0]
+            return f"process {rank} was killed by {signal.Signals(number).name}",128 + number
         if not ended and (any(codes) or None not in codes): ended = now
         if ended and (None not in codes or now - ended > _MOMENT):
             bad = [code if code > 0 else 128 - code for code in codes if code]
@@ -59,7 +60,7 @@ def _outcome(ranks, timeout, alive, stop):
         if now - max(began, grew, told) > timeout: return f"nothing moved for {timeout:g} s",124
         time.sleep(.1)
 
-# %% ../nbs/07d_processes.ipynb #3f653b50
+# %% ../nbs/07d_processes.ipynb #0842b787
 def _try(command, nproc, timeout, alive, stop):
     with tempfile.TemporaryDirectory() as box:
         ranks = []
@@ -77,7 +78,8 @@ def _complaints(ranks, box):
     "The last words of ranks that ended badly by themselves"
     for rank,p in enumerate(ranks):
         said = (box/str(rank)).read_text(encoding="utf-8", errors="replace").strip()
-        if p.returncode > 0 and said: print(f"process {rank}: {said.splitlines()[-1]}", file=sys.stderr, flush=True)
+        if p.returncode > 0 and said:
+            print(f"process {rank}: {said.splitlines()[-1]}", file=sys.stderr, flush=True)
 
 # %% ../nbs/07d_processes.ipynb #52131100
 def launch(

@@ -59,7 +59,7 @@ class SharedOrder(Sampler, TrainerCallback):
         "accelerate's resumed loader forgets the epoch where there is more than one process"
         self.set_epoch(state.global_step*self.step//len(self))
 
-# %% ../nbs/06h_ranks.ipynb #95aacb53
+# %% ../nbs/06h_ranks.ipynb #10836fbc
 def spare(
     rows:list[dict], # from `recipe.prepare`
     collate,         # from `engine.collator`
@@ -70,8 +70,9 @@ def spare(
 def _real(rows, collate):
     real = [r for r in rows if "blank" not in r]
     batch = collate(real or rows[:1])
-    if not real: batch["labels"].fill_(IGNORE_INDEX); batch["origins"] = []   # shift_labels lie in the same memory
-    return batch
+    if real: return batch
+    batch["labels"].fill_(IGNORE_INDEX)       # shift_labels lie in the same memory
+    return batch | {"origins": []}
 
 # %% ../nbs/06h_ranks.ipynb #be2bafaa
 def place()->tuple[int,int]: # (rank, number of processes)
@@ -118,7 +119,7 @@ def once(
     if came[1] is not None: raise came[1]
     return came[0]
 
-# %% ../nbs/06h_ranks.ipynb #46c67e68
+# %% ../nbs/06h_ranks.ipynb #14f2143d
 _WAIT = timedelta(minutes=30)     # a rank that waits longer than this for the others gives up
 
 @contextmanager
@@ -128,8 +129,8 @@ def together(
     "While entered, the ranks that torchrun started are one group; alone, nothing happens"
     size = int(os.environ.get("WORLD_SIZE", 1))
     if nproc and nproc != size: raise RuntimeError(
-        f"{nproc} processes were asked for and there are {size}; start them with `ftlab train … --nproc {nproc}` "
-        f"or `torchrun --nproc_per_node {nproc} …`")
+        f"{nproc} processes were asked for and there are {size}; start them with "
+        f"`ftlab train … --nproc {nproc}` or `torchrun --nproc_per_node {nproc} …`")
     if size == 1 or dist.is_initialized(): yield place(); return
     gpu = device() == "cuda"
     if gpu: torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))

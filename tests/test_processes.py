@@ -80,6 +80,7 @@ def test_a_rank_that_waits_for_a_dead_one_is_ended(tmp_path):
     with pytest.raises(ProcessLookupError): os.kill(int((tmp_path / "0").read_text()), 0)
 
 
+@slow
 def test_a_hang_is_seen_by_what_does_not_grow(tmp_path):
     program = COUNT + ("(box/'grows').touch()\nfor _ in range(30): time.sleep(.1); rank == 0 and os.utime(box/'grows')\n"
                        "if len((box/'tries').read_text()) < 2: time.sleep(100)")
@@ -147,14 +148,30 @@ from ftlab.checkpoint import Stopped
 from ftlab.ranks import place, together
 from ftlab.train import Diverged, finetune
 jobs = json.loads(Path(sys.argv[1]).read_text())
+def dies(run, victim, what, after):
+    "The victim is killed once, before or after its second call of something that writes a checkpoint"
+    import transformers, ftlab.train
+    owner,calls,hit = ftlab.train if what == "keep" else transformers.Trainer,[],run.with_suffix(".hit")
+    was = getattr(owner, what)
+    def call(*args, **kwargs):
+        calls.append(1)
+        now = len(calls) == 2 and place()[0] == victim and not hit.exists()
+        if now: hit.touch()
+        if after: came = was(*args, **kwargs)
+        if now: os.kill(os.getpid(), signal.SIGKILL)
+        return came if after else was(*args, **kwargs)
+    setattr(owner, what, call)
 with together(jobs["nproc"]) as (rank,size):
     for name,values,stop,victim,number in jobs["runs"]:
         run = Path(jobs["box"])/name
         run.with_suffix(f".{rank}").write_text(str(os.getpid()))
+        seen = []
         def report(line):
+            if not seen: seen.append(1); open(run.with_suffix(".from"), "a").write(f"{line['step'] - 1} ")
             if line["step"] == stop and not run.with_suffix(".hit").exists():
                 run.with_suffix(".hit").touch()
                 os.kill(int(run.with_suffix(f".{victim}").read_text()), number)
+        if type(number) is list: dies(run, victim, *number)
         try: finetune(Recipe(**values), run, report=report)
         except (Stopped, Diverged, ValueError) as e: run.with_suffix(f".{type(e).__name__}{rank}").write_text(str(e))
 """
@@ -177,17 +194,25 @@ class Bench:
         (box / "rank.py").write_text(RANK)
 
     def recipe(self, **changes):
+        if changes.get("model") == "saved":         # 4 bits need a model on the disk
+            changes["model"] = str(self.box / "saved")
+            if not (self.box / "saved").exists():
+                from ftlab.core import load_model
+                for part in load_model("tiny", "random"): part.save_pretrained(self.box / "saved")
         if "eval_data" in changes: changes["eval_data"] = self.held
         return SMALL | {"data": self.data} | changes
 
     def go(self, nproc, *runs, **how):
         "runs: (name, recipe, step to hit at or 0, whom, with what signal)"
         from ftlab.processes import launch
+        command = self.command(nproc, runs)
+        return launch(command, nproc, **how) if nproc > 1 else subprocess.run(command, env=ENV, check=False).returncode
+
+    def command(self, nproc, runs):
         runs = [[*r, 0, 0, 0][:5] for r in runs]
         jobs = self.box / f"{runs[0][0]}.{nproc}.json"
         jobs.write_text(json.dumps({"nproc": nproc, "box": str(self.box), "runs": runs}))
-        command = [sys.executable, str(self.box / "rank.py"), str(jobs)]
-        return launch(command, nproc, **how) if nproc > 1 else subprocess.run(command, env=ENV, check=False).returncode
+        return [sys.executable, "-W", "ignore", str(self.box / "rank.py"), str(jobs)]
 
     def lines(self, name):
         return [json.loads(line) for line in (self.box / name / "metrics.jsonl").read_text().splitlines()]
@@ -231,7 +256,8 @@ def bench(tmp_path_factory): return Bench(tmp_path_factory.mktemp("runs"))
 def test_two_equal_one(bench):
     "Packed rows with a shared prefix, rows cut in two, a last step that is not full, two epochs"
     recipe = bench.recipe()
-    assert bench.go(1, ("alone", recipe)) == 0 and bench.go(2, ("two", recipe)) == 0
+    alone = subprocess.Popen(bench.command(1, [("alone", recipe)]), env=ENV)
+    assert bench.go(2, ("two", recipe)) == 0 and alone.wait(300) == 0
     bench.close("alone", "two")
     assert len(bench.lines("two")) == 6
     files_of = lambda name: {p.relative_to(bench.box / name).as_posix() for p in (bench.box / name).rglob("*") if p.is_file()}
@@ -242,7 +268,9 @@ def test_two_equal_one(bench):
 CASES = {"accumulated": {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 4},
          "rectangle": {"packing": False}, "unshared": {"share_prefix": False}, "full": {"method": "full", "learning_rate": 1e-4},
          "recomputed": {"gradient_checkpointing": True}, "blanks alone": {"limit": 5}, "steps": {"max_steps": 4},
-         "dora": {"use_dora": True, "loraplus_lr_ratio": 4.}, "plain": {"packing": False, "per_device_train_batch_size": 2,
+         "qlora": {"method": "qlora", "weights": "real", "model": "saved"},
+         "dora": {"use_dora": True, "learning_rate": 1e-3}, "lora+": {"loraplus_lr_ratio": 4.},
+         "plain": {"packing": False, "per_device_train_batch_size": 2,
          "gradient_accumulation_steps": 6, "limit": 29},
          "held": {"eval_data": "yes", "eval_steps": 2, "early_stopping_patience": 1, "learning_rate": .05,
                   "limit": 40, "max_steps": 40}}
@@ -286,6 +314,21 @@ def test_killed_at_any_step_ends_the_same(victim, step, bench, capfd):
     name = f"killed{victim}{step}"
     assert bench.go(2, (name, recipe, step, victim, int(signal.SIGKILL))) == 0
     assert f"process {victim} was killed by SIGKILL; restart 1 of 3" in capfd.readouterr().err
+    bench.same("straight", name)
+
+
+@slow
+@pytest.mark.parametrize("victim, what, after, kept", [
+    (1, "_save_rng_state", False, 2), (1, "_save_rng_state", True, 2), (0, "_save_optimizer_and_scheduler", True, 2),
+    (0, "keep", False, 2), (0, "keep", True, 4)])
+def test_killed_in_a_checkpoint_ends_the_same(victim, what, after, kept, bench, capfd):
+    "`kept`: the checkpoint that the second try goes on from"
+    recipe = bench.recipe()
+    if not (bench.box / "straight").exists(): assert bench.go(2, ("straight", recipe)) == 0
+    name = f"in{victim}{what}{after}"
+    assert bench.go(2, (name, recipe, 0, victim, [what, after])) == 0
+    assert f"process {victim} was killed by SIGKILL; restart 1 of 3" in capfd.readouterr().err
+    assert (bench.box / f"{name}.from").read_text() == f"0 {kept} "
     bench.same("straight", name)
 
 
