@@ -434,12 +434,14 @@ import sys, torch
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from ftlab.core import seed_everything
 from ftlab.engine import adapt, base_model, collator, optimizer
 from ftlab.pack import packed_loss, use_packing
-from ftlab.ranks import agree, gathered, spare, together, total
+from ftlab.ranks import gathered, spare, together, total
 from ftlab.recipe import prepare, read_recipe
 recipe = read_recipe(sys.argv[1])
 with together() as (rank,size):
+    seed_everything(recipe.seed)      # nobody sends the others its A: each has to begin with the same
     base, tokenizer = base_model(recipe)
     rows, model = prepare(recipe, tokenizer), adapt(base, recipe)
     inner = model if recipe.method == "full" else model.get_base_model()
@@ -477,13 +479,18 @@ with together() as (rank,size):
 
 
 @slow
-@pytest.mark.parametrize("changes", [{}, {"method": "full"}, {"share_prefix": False}, {"gradient_checkpointing": True}],
-                         ids=["lora", "full", "unshared", "recomputed"])
-def test_shards_equal_one_process(changes, tmp_path):
+@pytest.mark.parametrize("changes", [{}, {"method": "full"}, {"method": "qlora", "weights": "real"}, {"share_prefix": False},
+                                     {"gradient_checkpointing": True}], ids=["lora", "full", "qlora", "unshared", "recomputed"])
+def test_shards_equal_one_process(changes, tmp_path, monkeypatch):
     "fully_shard per layer on gloo: loss, gradient norm and weights, over accumulated steps of which the last is not full"
     import torch
 
     from ftlab.processes import launch
+    if changes.get("method") == "qlora":
+        from ftlab.core import load_model
+        for it in load_model("tiny", "random"): it.save_pretrained(tmp_path / "saved")
+        changes = changes | {"model": str(tmp_path / "saved")}
+        monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")       # then 4-bit weights are stored as what can be sharded
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(SMALL | {"data": talks(tmp_path / "d.jsonl", 60, 1)} | changes))
     (tmp_path / "shards.py").write_text(SHARDS)
     for n in (1, 2):
