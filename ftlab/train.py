@@ -73,8 +73,7 @@ class _Log(TrainerCallback):
     "Each step to metrics.jsonl and to `report`"
     def __init__(self, path, report, watch):
         self.path,self.report,self.watch,self.start = path,report,watch,time.time()
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        self.before = json.loads(lines[-1]) if lines else {}
+        self.before = json.loads(path.read_text(encoding="utf-8").splitlines()[-1]) if path.is_file() else {}
         self.spent,self.first = self.before.get("seconds", 0),self.before.get("step", 0)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
@@ -131,7 +130,8 @@ def _begin(part, recipe, overwrite):
     changed = [f"{k} was {was.get(k)!r} and is {v!r}" for k,v in now.items() if was.get(k) != v] if was else []
     if was and not changed:
         found,metrics = latest(part/"checkpoints"),part/"metrics.jsonl"
-        if metrics.is_file(): os.truncate(metrics, found[1]["metrics"] if found else 0)
+        if found: os.truncate(metrics, found[1]["metrics"])     # what came after is done again
+        else: metrics.unlink(missing_ok=True)
         return found
     if changed and not overwrite: raise FileExistsError(
         f"{part} holds an unfinished run of another recipe ({'; '.join(changed)}); finish it with that one, "
@@ -173,10 +173,11 @@ def _trainer(model, recipe, rows, held, part, pad_token_id, report, stop):
         eval_strategy="steps" if held else "no", per_device_eval_batch_size=recipe.per_device_train_batch_size,
         metric_for_best_model="eval_loss" if held else None, greater_is_better=False if held else None,
         bf16=recipe.method == "full" and dtype_of(recipe) == torch.bfloat16,
-        gradient_checkpointing_kwargs={"use_reentrant": False}, average_tokens_across_devices=True,
+        activation_checkpointing=recipe.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False}, average_tokens_across_devices=True,
         ddp_find_unused_parameters=False, per_device_train_batch_size=each, gradient_accumulation_steps=steps,
         **{k: getattr(recipe, k) for k in ("learning_rate", "lr_scheduler_type", "warmup_steps",
-           "num_train_epochs", "max_steps", "gradient_checkpointing", "max_grad_norm", "weight_decay", "eval_steps", "seed")})
+           "num_train_epochs", "max_steps", "max_grad_norm", "weight_decay", "eval_steps", "seed")})
     trainer = PackedTrainer(model=model, args=args, train_dataset=rows, eval_dataset=held,
         data_collator=collate, callbacks=[watch, _Log(part/"metrics.jsonl", report, watch), _Flow(stop)])
     trainer.optimizer = optimizer(model, recipe)          # FSDP takes it from here, not as an argument
@@ -212,6 +213,8 @@ class _Flow(TrainerCallback):
     def __init__(self, stop): self.stop = stop
     def on_step_end(self, args, state, control, **kwargs):
         if state.global_step >= state.max_steps and args.eval_strategy != "no": control.should_evaluate = True
+        self.on_log(args, state, control)
+    def on_log(self, args, state, control, **kwargs):
         if agree(self.stop.asked): control.should_save = control.should_training_stop = True
 
 def _go(trainer, recipe, found, part, stop):
@@ -251,9 +254,9 @@ def _keep(run, part, recipe, model, tokenizer, rows, state=None)->Path:
     (part/"recipe.yaml").write_text(yaml.safe_dump(asdict(recipe), sort_keys=False), encoding="utf-8")
     tokens = sum(len(r["input_ids"]) for r in rows)
     last = json.loads((part/"metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
-    saved, = (part/name).glob("*.safetensors")
+    saved = {p.name: sha256(p) for p in sorted((part/name).glob("*.safetensors"))}
     trains = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    write_json(part/"manifest.json", manifest(data=sha256(local(recipe.data)), **{"adapter" if name == "adapter" else "tuned": sha256(saved)},
+    write_json(part/"manifest.json", manifest(data=sha256(local(recipe.data)), saved=saved,
         model=recipe.model, weights=recipe.weights, dtype=str(next(model.parameters()).dtype),
         conversations=len(rows), tokens=tokens, seconds=last["seconds"],
         taught=sum(l != IGNORE_INDEX for r in rows for l in r["labels"])/tokens, trainable=trains))

@@ -25,6 +25,8 @@ def facts(
     return kind,language(answer) or "",prompt,len(answer),answer if len(answer) <= _SHORT else None
 
 # %% ../nbs/05h_whole.ipynb #4b3c26b4
+_MOST_WORDS = 5000   # a set with more different words in its prompts is no phrase book
+
 def prompt_words(
     conversations:list, # messages of each
 )->dict|None: # word of a user's turn -> the first conversation that has it; None: more than `_MOST_WORDS`
@@ -38,7 +40,6 @@ def prompt_words(
 
 # %% ../nbs/05h_whole.ipynb #88949dad
 _MOST_LABELS = 20    # a set with more different short answers is no classification
-_MOST_WORDS = 5000   # a set with more different words in its prompts is no phrase book
 
 class Facts:
     "Columns over the conversations that pass: format, language, lengths; short answers and words of the prompts"
