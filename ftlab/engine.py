@@ -52,6 +52,7 @@ def base_model(
                                                  device_map=None if fsdp else {"": where})
     return model,AutoTokenizer.from_pretrained(path)
 
+# %% ../nbs/06g_engine.ipynb #eea81379
 class _Linear(Linear):
     "peft's LoRA layer, which trains through `LoRAProduct`"
     def forward(self, x, *args, **kwargs):
@@ -113,17 +114,18 @@ def _collate(rows, recipe, pad_token_id):
 # %% ../nbs/06g_engine.ipynb #faedb92e
 class PackedTrainer(Trainer):
     "transformers' Trainer whose batches are packed rows, and whose checkpoints are whole"
-    watch = store = order = None    # a _Watch; what puts a written checkpoint into its place; ranks.SharedOrder
-    agree = staticmethod(bool)      # ranks.agree, where there are several
+    watch = store = None    # a _Watch, and what puts a written checkpoint into its place
+    order,agree = None,staticmethod(bool)   # in several processes: ranks.SharedOrder, ranks.agree
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         inputs = {k: v for k,v in inputs.items() if k != "shift_labels"}
         origins = inputs.pop("origins", [])
-        loss = _summed(model, inputs)/num_items_in_batch*self.accelerator.num_processes    # the ranks' average divides
+        loss = _summed(model, inputs)/num_items_in_batch*self.accelerator.num_processes   # ranks average
         if self.watch: self.watch.saw(loss, origins, inputs)
         return loss
 
-    def _get_train_sampler(self, train_dataset=None): return self.order or super()._get_train_sampler(train_dataset)
+    def _get_train_sampler(self, train_dataset=None):
+        return self.order or super()._get_train_sampler(train_dataset)
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval"):
         "Loss per taught token over all held-out rows: Σ nll / Σ tokens, whatever the batch"
@@ -152,6 +154,7 @@ class PackedTrainer(Trainer):
             shutil.rmtree(self.args.output_dir, ignore_errors=True)
             warnings.warn(f"no checkpoint of step {self.state.global_step}: {e}; those before are kept", stacklevel=2)
 
+# %% ../nbs/06g_engine.ipynb #83051322
 def _summed(model, batch):
     "Cross entropy, summed over the taught tokens of a packed row or of a padded rectangle"
     if "rows" in batch: return packed_loss(model, batch)

@@ -27,7 +27,7 @@ from .engine import PackedTrainer, adapt, base_model, collator, dtype_of, keep_p
 from .memory import peak_rss
 from .pack import use_packing
 from .pieces import local
-from .ranks import SharedOrder, agree, gathered, once, place, shares, spare, together, total
+from .ranks import SharedOrder, agree, as_asked, full_state, gathered, once, place, shares, spare, together, total
 from .recipe import Recipe, prepare, read_recipe, templated
 from .tokens import IGNORE_INDEX
 
@@ -112,7 +112,8 @@ def finetune(
         once(_take, lock, part)
         try: return _train(run, part, recipe, overwrite, report)
         except BaseException:
-            if not rank and not checkpoints(part/"checkpoints"): shutil.rmtree(part, ignore_errors=True)  # nothing to go on from
+            if not rank and not checkpoints(part/"checkpoints"):        # nothing to go on from
+                shutil.rmtree(part, ignore_errors=True)
             raise
         finally:
             if not rank: lock.release()
@@ -144,7 +145,8 @@ def _begin(part, recipe, overwrite):
 def _train(run, part, recipe, overwrite, report)->Path:
     "The run, in its unfinished directory"
     keep_pages(); seed_everything(recipe.seed)
-    sure = replace(recipe, dtype=once(lambda: str(dtype_of(recipe)).removeprefix("torch.")))   # what is measured may differ
+    dtype = once(lambda: str(dtype_of(recipe)).removeprefix("torch."))     # measured: ranks might differ
+    sure = replace(recipe, dtype=dtype)
     base,tokenizer = base_model(sure)
     rows = prepare(recipe, tokenizer)
     held = prepare(recipe, tokenizer, recipe.eval_data) if recipe.eval_data else None
@@ -154,7 +156,7 @@ def _train(run, part, recipe, overwrite, report)->Path:
     with StopRequests() as stop:
         trainer = _trainer(model, sure, rows, held, part, tokenizer.pad_token_id, report, stop)
         _go(trainer, recipe, found, part, stop)
-    state = trainer.accelerator.get_state_dict(trainer.model) if trainer.is_fsdp_enabled else None     # from all ranks
+    state = full_state(trainer)
     return once(_keep, run, part, recipe, model, tokenizer, rows, state)
 
 # %% ../nbs/07_train.ipynb #edfd17db
@@ -181,21 +183,12 @@ def _trainer(model, recipe, rows, held, part, pad_token_id, report, stop):
     trainer = PackedTrainer(model=model, args=args, train_dataset=rows, eval_dataset=held,
         data_collator=collate, callbacks=[watch, _Log(part/"metrics.jsonl", report, watch), _Flow(stop)])
     trainer.optimizer = optimizer(model, recipe)          # FSDP takes it from here, not as an argument
-    _as_asked(trainer, recipe, size)
+    as_asked(trainer, recipe, size)
     if order: trainer.add_callback(order); trainer.order,trainer.agree = order,agree
     if recipe.early_stopping_patience: trainer.add_callback(EarlyStoppingCallback(recipe.early_stopping_patience))
     trainer.remove_callback(PrinterCallback)
     trainer.watch,trainer.store = watch,partial(_store, part=part, recipe=recipe)
     return trainer
-
-def _as_asked(trainer, recipe, size):
-    "accelerate may quietly do less than it was told to"
-    if trainer.accelerator.num_processes != size: raise RuntimeError(
-        f"{size} processes were started, and accelerate trains in {trainer.accelerator.num_processes}")
-    fsdp = trainer.accelerator.distributed_type == "FSDP"
-    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true" and not fsdp: raise RuntimeError(
-        "FSDP was asked for, and accelerate has it only on GPUs in more than one process; leave out its configuration")
-    if fsdp and recipe.early_stopping_patience: raise ValueError("early_stopping_patience doesn't go with FSDP; set it to 0")
 
 def _reports(recipe, part):
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(part/"tensorboard")
