@@ -217,9 +217,9 @@ def _go(trainer, recipe, found, part, stop):
     else:
         try: trainer.train(resume_from_checkpoint=str(at) if at else None)
         except Diverged as e: raise _told(e, trainer, recipe, part) from e
-    shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
-    done,steps = trainer.state.global_step,trainer.state.max_steps
-    if agree(stop.asked) and done < steps: raise Stopped(
+    done,steps,asked = trainer.state.global_step,trainer.state.max_steps,agree(stop.asked)
+    if not place()[0]: shutil.rmtree(trainer.args.output_dir, ignore_errors=True)    # no rank looks there now
+    if asked and done < steps: raise Stopped(
         f"stopped after step {done} of {steps}; the same command goes on from {_last(part)}")
     if recipe.early_stopping_patience and trainer.state.best_global_step:
         _weights(trainer.model, part/f"checkpoints/checkpoint-{trainer.state.best_global_step}")

@@ -36,10 +36,12 @@ def say(command, **env):
     return subprocess.run([*map(str, command)], text=True, capture_output=True, timeout=300, env=ENV | env)
 
 
-def tries(tmp_path): return len((tmp_path / "tries").read_text()) if (tmp_path / "tries").exists() else 0
+def tries(tmp_path, rank=0):
+    "How often a rank began"
+    return len((tmp_path / f"tries{rank}").read_text())
 
 
-COUNT = "if rank == 0: open(box/'tries', 'a').write('.')\n"
+COUNT = "open(box/f'tries{rank}', 'a').write('.')\n"
 
 
 def test_ends_well_and_each_knows_its_place(tmp_path):
@@ -56,19 +58,19 @@ def test_ends_well_and_each_knows_its_place(tmp_path):
 def test_killed_rank_brings_all_of_them_back(victim, tmp_path):
     done = watched(COUNT + f"first = not (box/'dead').exists()\nif first and rank == {victim}:\n"
                    "    (box/'dead').touch(); os.kill(os.getpid(), signal.SIGKILL)\nif first: time.sleep(60)", tmp_path)
-    assert done.returncode == 0 and tries(tmp_path) == 2
+    assert done.returncode == 0 and tries(tmp_path, victim) == 2
     assert f"process {victim} was killed by SIGKILL; restart 1 of 3" in done.stderr
 
 
 def test_gives_up_after_so_many(tmp_path):
     done = watched(COUNT + "os.kill(os.getpid(), signal.SIGSEGV) if rank else time.sleep(60)", tmp_path, restarts=2)
-    assert done.returncode == 128 + signal.SIGSEGV and tries(tmp_path) == 3
+    assert done.returncode == 128 + signal.SIGSEGV and tries(tmp_path, 1) == 3
     assert done.stderr.count("restart") == 2 and "given up" in done.stderr
 
 
 def test_an_answer_is_not_asked_for_again(tmp_path):
     done = watched(COUNT + "sys.exit('no such file') if rank else time.sleep(.3)", tmp_path)
-    assert done.returncode == 1 and tries(tmp_path) == 1 and "process 1: no such file" in done.stderr
+    assert done.returncode == 1 and tries(tmp_path, 1) == 1 and "process 1: no such file" in done.stderr
 
 
 @slow
@@ -83,7 +85,7 @@ def test_a_rank_that_waits_for_a_dead_one_is_ended(tmp_path):
 @slow
 def test_a_hang_is_seen_by_what_does_not_grow(tmp_path):
     program = COUNT + ("(box/'grows').touch()\nfor _ in range(30): time.sleep(.1); rank == 0 and os.utime(box/'grows')\n"
-                       "if len((box/'tries').read_text()) < 2: time.sleep(100)")
+                       "if len((box/'tries0').read_text()) < 2: time.sleep(100)")
     done = watched(program, tmp_path, timeout=1.5, alive=str(tmp_path / "grows"))
     assert done.returncode == 0 and tries(tmp_path) == 2 and "nothing moved for 1.5 s; restart 1 of 3" in done.stderr
 
@@ -95,9 +97,9 @@ def test_finished_is_finished(tmp_path):
     waits, dies = COUNT + "if rank == 0: time.sleep(60)\n", "os.kill(os.getpid(), signal.SIGKILL)"
     how = {"restarts": 1, "done": str(tmp_path / "done")}
     done = watched(waits + dies, tmp_path, **how)
-    assert done.returncode == 137 and tries(tmp_path) == 2
+    assert done.returncode == 137 and tries(tmp_path, 1) == 2
     done = watched(waits + "(box/'done').touch(); " + dies, tmp_path, **how)
-    assert done.returncode == 0 and tries(tmp_path) == 3
+    assert done.returncode == 0 and tries(tmp_path, 1) == 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
