@@ -5,6 +5,8 @@ FROM ?=
 ARGS ?=
 BIN = .venv/bin
 export HF_HUB_DISABLE_TELEMETRY = 1
+# forty kernels would each compile torch and transformers anew, for minutes
+unexport PYTHONDONTWRITEBYTECODE
 # two workers with a thread each: tiny models gain nothing from a second thread
 PYTEST = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
