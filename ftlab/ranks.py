@@ -140,16 +140,19 @@ def together(
     else: dist.barrier()
     finally: dist.destroy_process_group(); AcceleratorState._reset_state(reset_partial_state=True)
 
-# %% ../nbs/06i_ranks.ipynb #9d1cb0ef
+# %% ../nbs/06i_ranks.ipynb #0210fe78
 def as_asked(
     trainer,       # transformers' Trainer
     recipe:Recipe,
     size:int,      # processes that were started
 ):
-    "RuntimeError if accelerate trains in fewer processes, or without the shards that were asked for"
+    "RuntimeError if Trainer does other than was asked: in processes, GPUs or shards"
     state,fsdp = trainer.accelerator.state,os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
     if state.num_processes != size: raise RuntimeError(
         f"{size} processes were started, and accelerate trains in {state.num_processes}")
+    if trainer.args.n_gpu > 1: raise RuntimeError(
+        f"one process and {trainer.args.n_gpu} GPUs: Trainer would cut every packed row among them; use "
+        f"`ftlab train … --nproc {trainer.args.n_gpu}`, or one GPU (CUDA_VISIBLE_DEVICES=0)")
     if fsdp and state.distributed_type != "FSDP": raise RuntimeError(
         "FSDP was asked for, and accelerate has it only on GPUs; leave out its configuration")
     if fsdp and recipe.early_stopping_patience: raise ValueError(
