@@ -16,10 +16,14 @@ from typer.core import TyperGroup
 from ftlab import __version__
 
 
+class _Stop(Exception):
+    "Somebody stopped it; the message says what became of it"
+
+
 class _Group(TyperGroup):
     def invoke(self, ctx):
         try: return super().invoke(ctx)
-        except KeyboardInterrupt: raise typer.Abort from None   # else typer exits without a word
+        except KeyboardInterrupt as e: raise _Stop(str(e) or "stopped by Ctrl-C") from None   # else typer says nothing
 
 
 app = typer.Typer(name="ftlab", cls=_Group, add_completion=False,
@@ -59,10 +63,8 @@ def _console(stderr=False):
 
 
 def _size(n):
-    "Bytes in words; GB are powers of 1000, as on a GPU's box"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if n < 1000 or unit == "TB": return f"{n:,.0f} {unit}" if unit == "B" else f"{n:,.1f} {unit}"
-        n /= 1000
+    from ftlab.fit import show_size
+    return show_size(n)
 
 
 def _need(extra, *modules):
@@ -358,14 +360,8 @@ def _findings(report, most):
 
 
 def _tokenizer(model, weights):
-    "A model's tokenizer without its weights; models with random weights share one"
-    if weights == "real":
-        from transformers import AutoTokenizer
-
-        from ftlab.core import model_path
-        return AutoTokenizer.from_pretrained(model_path(model))
-    from ftlab.core import load_model
-    return load_model("tiny", weights)[1]
+    from ftlab.recipe import load_tokenizer
+    return load_tokenizer(model, weights)
 
 
 @data_app.command("convert")
@@ -499,24 +495,40 @@ def _coloured(row, tokenizer, plain):
 class _Progress:
     "One line that follows a run: a bar on a terminal, else a line of text per report"
     def __init__(self):
+        from collections import deque
+
         from rich.progress import BarColumn, Progress, TextColumn
-        self.console, self.task = _console(stderr=True), None
-        self.bar = Progress(TextColumn("{task.fields[line]}"), BarColumn(bar_width=20), console=self.console)
+        from rich.table import Column
+        self.console, self.task, self.recent = _console(stderr=True), None, deque(maxlen=20)
+        text = TextColumn("{task.fields[line]}", table_column=Column(no_wrap=True, overflow="ellipsis"), markup=False)
+        self.bar = Progress(text, BarColumn(bar_width=12), console=self.console)
 
     def __enter__(self):
         if self.console.is_terminal:
             self.bar.start()
-            self.task = self.bar.add_task("", total=None, line="loading the model and the data")
+            self.task = self.bar.add_task("", total=None, line="loading the model")
         return self
 
     def __exit__(self, *why):
         if self.task is not None: self.bar.stop()
 
     def __call__(self, m):
-        line = (f"step {m['step']}/{m['steps']}  loss {m['loss']:.3f}  lr {m['learning_rate']:.1e}  "
-                f"grad {m['grad_norm']:.2f}  {m['seconds']:.0f} s, {m['seconds_left']:.0f} s left")
+        if "loss" not in m: return self.console.print(f"step {m['step']}/{m['steps']}  eval_loss {m['eval_loss']:.3f}")
+        if not self.recent and m["step"] > 1: self.console.print(f"goes on after step {m['step'] - 1} of {m['steps']}")
+        line = self.line(m)
         if self.task is None: self.console.print(line)
         else: self.bar.update(self.task, completed=m["step"], total=m["steps"], line=line)
+
+    def line(self, m):
+        "Step, loss, tokens/s over the last steps, supervised share, memory and time left"
+        from time import monotonic
+
+        from ftlab.dryrun import show_time
+        self.recent.append((monotonic(), m["tokens"]))
+        took, done = self.recent[-1][0] - self.recent[0][0], sum(n for _, n in self.recent) - self.recent[0][1]
+        rate = f"{done/took:,.0f} tokens/s  " if done and took else ""
+        return (f"step {m['step']}/{m['steps']}  loss {m['loss']:.3f}  {rate}{m['taught']/m['tokens']:.0%} supervised  "
+                f"{m['peak_gb']:.1f} GB  {show_time(round(m['seconds_left']))} left")
 
 
 @app.command()
@@ -524,79 +536,73 @@ def train(recipe: A[str, Arg(metavar="RECIPE", help="A YAML file, or a shipped r
           changes: A[list[str], Arg(metavar="[KEY=VALUE]…", help="Fields of the recipe to change.")] = None,
           run: A[str, Opt(metavar="DIR", help="The run directory; runs/<recipe> if left out.")] = "",
           overwrite: A[bool, Opt("--overwrite", help="Replace a run that is there already.")] = False,
-          dry_run: A[bool, Opt("--dry-run", help="Say what would be trained, and stop.")] = False,
+          dry_run: A[bool, Opt("--dry-run", help="Say what the run will need, with three steps measured, and stop.")] = False,
+          gpu: A[str, Opt(metavar="SIZE", help="With --dry-run: a GPU that is not here, 24GB or 'RTX 4090'.")] = "",
+          gpus: A[int, Opt(min=1, help="With --dry-run: how many such GPUs share the work by FSDP.")] = 1,
+          price: A[float, Opt(min=0, help="With --dry-run: dollars an hour.")] = None,
+          force: A[bool, Opt("--force", help="Train even if it will not fit.")] = False,
           nproc: A[int, Opt(min=1, metavar="N", help="Train in N processes, one a GPU; they share the recipe's step.")] = None,
           as_json: Json = False):
-    """Fine-tune an adapter by a recipe; prints the run directory.
+    """Fine-tune by a recipe, or go on with a run that was stopped; says first what it will need, prints the run directory.
 
     Example: ftlab train cron-smollm2-cpu learning_rate=5e-4 limit=500 --run runs/mine
     """
     from dataclasses import fields
 
+    from ftlab.dryrun import forecast
     from ftlab.train import Recipe, finetune, read_recipe
     plan = read_recipe(recipe, **_typed(changes or [], {f.name: f.type for f in fields(Recipe)}))
     where = Path(run or Path("runs")/Path(recipe).name.removesuffix(".yaml").removesuffix(".yml"))
-    if dry_run: return _plan(plan, where, as_json)
-    if where.exists() and not overwrite: raise FileExistsError(f"{where} exists; choose another with --run, or --overwrite it")
-    if (nproc or 1) > 1 and "RANK" not in os.environ:
+    if not dry_run and (gpu or gpus > 1 or price is not None): raise ValueError("--gpu, --gpus and --price go with --dry-run")
+    if not dry_run and where.exists() and not overwrite: raise FileExistsError(
+        f"{where} exists; choose another with --run, or --overwrite it")
+    if (nproc or 1) > 1 and not dry_run and "RANK" not in os.environ:
         from ftlab.processes import launch
-        command = ["train", recipe, *(changes or []), "--run", str(where), "--nproc", str(nproc)]
-        return launch([sys.executable, "-m", "ftlab.cli", *command, *["--overwrite"]*overwrite, *["--json"]*as_json], nproc,
+        command = ["train", recipe, *(changes or []), "--run", str(where), "--nproc", str(nproc), *["--overwrite"]*overwrite]
+        return launch([sys.executable, "-m", "ftlab.cli", *command, *["--force"]*force, *["--json"]*as_json], nproc,
                       alive=where.with_name(f"{where.name}.part")/"metrics.jsonl", done=where/"manifest.json")
+    told = forecast(plan, gpu, price, gpus, measure=dry_run)
+    if dry_run: return _told(told, where, as_json)
+    if told.error: raise ValueError(told.error)
+    if os.environ.get("RANK", "0") == "0": print(told.short, file=sys.stderr)
+    if told.fits is False and not force: raise RuntimeError(
+        "it will not fit, so it is not begun; --dry-run says what to change, --force trains anyway")
     from ftlab.ranks import together
     with together(nproc or 0) as (rank, _):
-        if rank: finetune(plan, where, overwrite); return     # the first one speaks
-        with _Progress() as progress: done = finetune(plan, where, overwrite, progress)
+        if rank: finetune(plan, where, overwrite, rows=told.rows); return     # the first one speaks
+        with _Progress() as progress: done = finetune(plan, where, overwrite, progress, told.rows)
     if as_json:
-        last = (done/"metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1]
-        _json({"run": str(done), **json.loads(last)})
+        last = {}
+        for line in (done/"metrics.jsonl").read_text(encoding="utf-8").splitlines(): last |= json.loads(line)
+        _json({"run": str(done), **last})
     else: print(done)
 
 
-def _plan(plan, where, as_json):
-    "A recipe, its data and the memory it will need, without training"
-    from dataclasses import asdict
-
+def _told(told, where, as_json):
+    "A forecast, printed; exit code 1 if the run would stop or not fit"
     import yaml
-    facts = {"run": str(where), "recipe": asdict(plan), "data": None, "memory": None}
-    rows = _encoded(plan)
-    if rows:
-        tokens, taught = sum(len(r["labels"]) for r in rows), sum(x != -100 for r in rows for x in r["labels"])
-        facts["data"] = {"conversations": len(rows), "tokens": tokens, "supervised": taught/tokens}
-    facts["memory"] = _predicted(plan, rows)
-    if as_json: return _json(facts)
-    print(yaml.safe_dump(facts["recipe"], sort_keys=False, allow_unicode=True), end="")
-    data, peak = facts["data"], facts["memory"]
-    print(f"run: {where}")
-    print("data: {conversations:,} conversations, {tokens:,} tokens, {supervised:.1%} of them supervised".format(**data)
-          if data else "data: not counted, because the model or the data is not on this machine yet")
-    print(f"memory: {_size(peak['peak_bytes'])} at the peak" if peak else f"memory: no shapes are known for {plan.model}")
+    facts = {"run": str(where), **told.facts()}
+    if as_json: _json(facts)
+    else: print(yaml.safe_dump(facts["recipe"], sort_keys=False, allow_unicode=True), f"run: {where}\n", told, sep="")
+    raise typer.Exit(1 if told.error or told.fits is False else 0)
 
 
-def _encoded(plan):
-    "The recipe's rows; None where model or data would have to be downloaded first"
-    from ftlab.core import EMBEDDED, _is_hub_id
-    from ftlab.train import prepare
-    here = plan.weights == "random" or plan.model in EMBEDDED or Path(plan.model).is_dir()
-    if _is_hub_id(plan.data): return None
-    return prepare(plan, _tokenizer(plan.model, plan.weights)) if here else None
+@app.command()
+def reproduce(run: A[str, Arg(metavar="RUN", help="A finished run directory.")],
+              keep: A[str, Opt(metavar="DIR", help="Keep the second run there; it is deleted if left out.")] = "",
+              as_json: Json = False):
+    """Run a run again: are weights and metrics the same to the last bit? Exit code 1: they are not.
 
-
-def _predicted(plan, rows):
-    "Memory for the fullest micro-batch that may come: the budget, or a rehearsal where there is no formula"
-    from ftlab.core import device, pick_dtype
-    from ftlab.memory import Plan, budget, has_formula
-    from ftlab.shapes import load_shapes
-    try: shapes = load_shapes(plan.model)
-    except (FileNotFoundError, ValueError): return None
-    batch = plan.per_device_train_batch_size
-    lengths = sorted((len(r["labels"]) for r in rows or []), reverse=True)
-    tokens = sum(lengths[:batch]) or batch*plan.max_length
-    dtype = str(pick_dtype(device())).removeprefix("torch.") if plan.dtype == "auto" else plan.dtype
-    need = Plan(plan.method, plan.r, plan.target_modules, length=tokens, dtype=dtype)
-    if has_formula(shapes): return budget(shapes, need)
-    from ftlab.rehearse import fake_run
-    return fake_run(shapes, need)
+    Example: ftlab reproduce runs/course --keep runs/again
+    """
+    from ftlab.reproduce import in_words, reproduce, verdict
+    with _Progress() as progress:
+        def told(found):
+            for change in found: progress.console.print(in_words(*change))
+        result = reproduce(run, keep or None, told, progress)
+    if as_json: _json(result)
+    else: print(verdict(result))
+    if not result["equal"]: raise typer.Exit(1)
 
 
 @app.command("eval")
@@ -622,6 +628,9 @@ def evaluate(model: A[str, Arg(metavar="MODEL_OR_RUN", help="A model as for `loa
     name = f"{Path(data).name.split('.')[0]}-{metric}.json"
     path = Path(out) if out else Path(model)/f"eval-{name}" if tuned else Path("runs")/f"eval-{Path(model).name}-{name}"
     write_json(path, {"model": model, "data": data, "metric": metric, **got})
+    if tuned and path.parent == Path(model):
+        from ftlab.card import write_card
+        write_card(model)
     facts = {k: v for k, v in got.items() if k != "samples"} | {"samples": str(path)}
     if as_json: return _json(facts)
     _table(f"{model} on {data}", [
@@ -749,6 +758,7 @@ def main(args: list[str] | None = None) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except typer.Abort: return _fail("stopped by Ctrl-C", 130, as_json)
+    except _Stop as e: return _fail(str(e), 130, as_json)
     except BrokenPipeError:   # the reader, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

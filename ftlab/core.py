@@ -104,6 +104,12 @@ def _git(*args, default="unknown"):
     r = subprocess.run(["git", *args], capture_output=True, text=True) if shutil.which("git") else None
     return r.stdout.strip() if r and r.returncode == 0 else default
 
+def _commit()->str:
+    "The commit of the clone that ftlab is used from; unknown where it was installed"
+    folder = importlib.util.find_spec("ftlab").submodule_search_locations[0]
+    ours = _git("-C", folder, "ls-files", "core.py", default="")    # and not of what it was installed into
+    return _git("-C", folder, "rev-parse", "HEAD") if ours else "unknown"
+
 def _cpu()->str:
     "The CPU's model name and the vector units that decide its speed"
     info = Path("/proc/cpuinfo").read_text() if os.path.exists("/proc/cpuinfo") else ""
@@ -115,7 +121,7 @@ def _cpu()->str:
 def manifest(
     **more, # what else this run should say: data and model hashes, its seed
 )->dict:
-    "Versions, hardware and git commit, with `more` added: what it takes to run again"
+    "Versions, hardware and ftlab's commit, with `more` added: what it takes to run again"
     import torch
     names = "torch transformers peft bitsandbytes datasets evaluate accelerate ftlab".split()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
@@ -123,7 +129,7 @@ def manifest(
             "versions": {n: importlib.metadata.version(n) for n in names},
             "hardware": {"cpu": _cpu(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
                          "gpu": gpu, "os": platform.system()},
-            "commit": _git("rev-parse", "HEAD"), **more}
+            "commit": _commit(), **more}
 
 # %% ../nbs/00_core.ipynb #188fa755
 def record(

@@ -20,10 +20,9 @@ from peft import LoraConfig, get_peft_model
 from peft.optimizers import create_loraplus_optimizer
 from peft.tuners.lora import Linear
 from safetensors import SafetensorError
-from torch.nn.functional import cross_entropy
 from transformers import Trainer
 from .lora import LoRAProduct
-from .pack import collate, packed_loss, use_packing
+from .pack import collate
 from .recipe import Recipe
 from .tokens import IGNORE_INDEX, pad
 
@@ -154,13 +153,30 @@ class PackedTrainer(Trainer):
             shutil.rmtree(self.args.output_dir, ignore_errors=True)
             warnings.warn(f"no checkpoint of step {self.state.global_step}: {e}; those before are kept", stacklevel=2)
 
-# %% ../nbs/06g_engine.ipynb #83051322
+# %% ../nbs/06g_engine.ipynb #1a5c0e78
+class _Lost(torch.autograd.Function):
+    "Cross entropy, summed over taught tokens; keeps its gradient and no other table"
+    @staticmethod
+    def forward(ctx, logits, labels):          # [tokens, vocabulary], [tokens]
+        total,back = logits.new_zeros((), dtype=torch.float32),ctx.needs_input_grad[0]
+        kept = torch.empty_like(logits) if back else logits
+        for some,label,keep in zip(*(x.split(64) for x in (logits, labels, kept))):
+            taught,label = label != IGNORE_INDEX,label.clamp(min=0)[:, None]
+            x = some.float().log_softmax(-1)
+            total -= x.gather(1, label)[taught].sum()
+            if back: keep.copy_(x.exp_().scatter_add_(1, label, x.new_full(label.shape, -1)).mul_(taught[:, None]))
+        if back: ctx.save_for_backward(kept)
+        return total
+
+    @staticmethod
+    def backward(ctx, grad): return ctx.saved_tensors[0]*grad, None
+
 def _summed(model, batch):
     "Cross entropy, summed over the taught tokens of a packed row or of a padded rectangle"
-    if "rows" in batch: return packed_loss(model, batch)
-    labels,inputs = batch["labels"][:, 1:],{k: v for k,v in batch.items() if k != "labels"}
-    taught = labels != IGNORE_INDEX
-    return cross_entropy(model(**inputs).logits[:, :-1][taught].float(), labels[taught], reduction="sum")
+    labels,logits = batch["labels"],model(**{k: v for k,v in batch.items() if k != "labels"}).logits
+    if "rows" in batch: return _Lost.apply(logits[0], labels)
+    taught = labels[:, 1:] != IGNORE_INDEX
+    return _Lost.apply(logits[:, :-1][taught], labels[:, 1:][taught])
 
 # %% ../nbs/06g_engine.ipynb #7e528979
 def keep_pages()->bool: # whether it could be told

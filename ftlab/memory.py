@@ -19,7 +19,7 @@ _CHOICES = {"method": ("full", "lora", "qlora"), "dtype": tuple(_BYTES), "adapte
             "optimizer": ("adamw", "adamw_foreach", "adamw8bit", "adamw32", "sgd"),
             "attention": ("sdpa", "eager"), "parallel": ("fsdp", "ddp"),
             "checkpointing": (False, True), "double_quant": (False, True),
-            "embeddings": (False, True)}
+            "embeddings": (False, True), "product": (False, True)}
 
 # %% ../nbs/04_memory.ipynb #664a1d02
 @dataclass(frozen=True)
@@ -40,6 +40,9 @@ class Plan:
     embeddings:bool=False    # lora, qlora: train copies of embedding and head as well
     gpus:int=1
     parallel:str="fsdp"      # over several GPUs: ddp copies everything, fsdp shards it
+    logits:int=0             # tokens of a micro-batch whose logits are computed; 0: all of them
+    product:bool=False       # lora by `lora.LoRAProduct`: x is kept once, in the model's dtype
+    seen:int=0               # tokens that attention keeps, a shared prefix in each conversation; 0: all once
 
     def __post_init__(self):
         for name, least in _LEAST.items():
@@ -48,6 +51,9 @@ class Plan:
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known: raise ValueError(
                 f"{name}={getattr(self, name)!r}: use one of {', '.join(map(str, known))}")
+        for name in ("logits", "seen"):
+            if type(getattr(self, name)) is not int or getattr(self, name) < 0: raise ValueError(
+                f"{name}={getattr(self, name)!r}: a whole number, 0 or more")
 
 # %% ../nbs/04_memory.ipynb #7a3f89d1
 _FORMULA = ("llama", "mistral", "qwen2")   # model types whose block is the one above
@@ -75,8 +81,9 @@ def _activations(shapes, p):
     "(bytes in all blocks, in one block, around them) that autograd keeps of a micro-batch"
     h, f, n, heads, q, kv, _ = _sizes(shapes)
     e, a, tokens, eager = _BYTES[p.dtype], _BYTES[p.adapter_dtype], p.batch*p.length, p.attention == "eager"
+    if p.product and p.method == "lora": a = e
     attention = e*(3*q if eager else 2*q + 2*kv) + 4*heads*(not eager)
-    attention = tokens*attention + _scores(p, heads)*(4 + e*(e != 4))
+    attention = (p.seen or tokens)*attention + _scores(p, heads)*(4 + e*(e != 4))
     block = attention + tokens*(e*3*f + 2*(4*h + 4))
     if p.method == "full":
         block += tokens*e*(2*h + f + 2*h + q*eager)
@@ -103,7 +110,8 @@ def budget(
     terms = _states(shapes, p)
     blocks, one, around = _activations(shapes, p)
     kept = tokens*(n*h*e + 4*h + 4) if p.checkpointing else blocks + around
-    terms |= {"activations": kept, "logits": tokens*12*vocab, "parallel": _parallel(shapes, p, terms)}
+    scored = min(p.logits, tokens) or tokens
+    terms |= {"activations": kept, "logits": scored*12*vocab, "parallel": _parallel(shapes, p, terms)}
     held = sum(terms[k] for k in ("weights", "quant_state", "adapters", "optimizer", "parallel"))
     gradients, earlier = terms["gradients"], terms["gradients"]*(p.accumulation > 1)
     written = scores*(4 + e*(e != 4))
@@ -111,7 +119,7 @@ def budget(
     first = gradients*(n - 1)//n + one + inside
     last = inside + (one if p.checkpointing else -tokens*e*3*f)
     tied = 2*vocab*h*e*(p.method == "full" and shapes.config.get("tie_word_embeddings", False))
-    forward = max(tokens*vocab*(4 + e + 4*(e != 4)), scores*(8 + e*(e != 4)) - written*(not p.checkpointing))
+    forward = max(scored*vocab*(4 + e + 4*(e != 4)), scores*(8 + e*(e != 4)) - written*(not p.checkpointing))
     moments = {"loading": sum(terms[k] for k in ("weights", "quant_state", "adapters")),
         "forward": held + earlier + kept + forward,
         "backward": held + max(earlier + kept + max(terms["logits"], last), earlier + first,

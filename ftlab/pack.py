@@ -6,7 +6,8 @@
 __all__ = ['common_prefix', 'pack', 'layout', 'use_packing', 'collate', 'packed_loss', 'join', 'walled', 'best_fit']
 
 # %% ../nbs/06b_pack.ipynb #f18e3596
-from functools import partial
+from functools import cache
+from itertools import accumulate
 from .tokens import IGNORE_INDEX
 
 # %% ../nbs/06b_pack.ipynb #53ac4717
@@ -43,17 +44,73 @@ def pack(
             "keep": keep, "labels": labels}
 
 # %% ../nbs/06b_pack.ipynb #270a1471
+_CALL = 8192    # pairs of tokens whose attention costs about as much as one more call
+
+def _alike(prefix, lengths):
+    "Tails in groups of about one length, longest first: a new one where padding would cost more than a call"
+    groups,spare = [],0
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
+        spare += (prefix + lengths[groups[-1][0]])**2 - (prefix + lengths[i])**2 if groups else 0
+        if groups and spare <= _CALL: groups[-1].append(i)
+        else: groups.append([i]); spare = 0
+    return groups
+
 def layout(
     prefix:int,         # tokens in the prefix
-    lengths:list[int],  # tokens of each tail
-    fill:int=1,         # round the longest up to a multiple of this
-)->dict: # shape (tails, longest) of a rectangle, slots of the real tokens in it, mask of what a tail sees
-    "Where each tail's tokens lie, and what a tail may see: mask is [longest, prefix+longest]"
+    lengths:list[int],  # tokens of each tail, at least 1
+    fill:int=1,         # round the longest of each group up to a multiple of this
+    more:int=0,         # tokens at the end that nobody reads the answers of
+)->dict: # groups: shapes of two rectangles and a mask or None; queries, keys: their tokens; back: each token's cell
+    "Rectangles of tails of about one length: who asks, who is seen, and where the answers lie"
     import torch
-    longest = max(lengths) + -max(lengths) % fill
-    slots = [i*longest + step for i,n in enumerate(lengths) for step in range(n)]
-    mask = torch.ones(longest, prefix + longest, dtype=torch.bool).tril(prefix)
-    return {"shape": (len(lengths), longest), "slots": torch.tensor(slots), "mask": mask}
+    starts,begin = [*accumulate([prefix, *lengths])],torch.arange(prefix)[None]
+    groups,queries,keys,back = [],[],[],torch.arange(starts[-1] + more)
+    def add(asks, sees, mask=None):
+        groups.append({"queries": tuple(asks.shape), "keys": tuple(sees.shape), "mask": mask})
+        queries.append(asks.flatten()); keys.append(sees.flatten())
+        return sum(map(len, queries)) - asks.numel() + torch.arange(asks.numel()).view(asks.shape)
+    for tails in _alike(prefix, lengths):
+        n,start = (torch.tensor([x[i] for i in tails])[:, None] for x in (lengths, starts))
+        step = torch.arange(-(-int(n[0])//fill)*fill)
+        tail = torch.where(step < n, start + step, 0)          # padding reads token 0, and nobody sees it
+        sees = torch.cat([begin.expand(len(tails), -1), tail], 1)
+        if prefix <= len(step): where = add(sees, sees)[:, prefix:]
+        else:
+            if not groups: add(begin, begin)
+            where = add(tail, sees, torch.ones(len(step), sees.shape[1], dtype=torch.bool).tril(prefix))
+        back[tail[step < n]] = where[step < n]                 # the prefix's answers are the first cells of all
+    back[starts[-1]:] = 0
+    return {"prefix": prefix, "groups": groups, "queries": torch.cat(queries), "keys": torch.cat(keys), "back": back}
+
+# %% ../nbs/06b_pack.ipynb #4d0f11a3
+@cache
+def _on_cpu():
+    "torch's attention in float32 for a bfloat16 model, and its gradient by bfloat16 products"
+    import torch
+    class Attention(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, q, k, v, mask, scale):      # [tails, heads, tokens, width] in float32
+            ctx.save_for_backward((q*scale).bfloat16(), k.bfloat16(), v.bfloat16()); ctx.scale = scale
+            return torch.nn.functional.scaled_dot_product_attention(
+                q, k, v, attn_mask=mask, is_causal=mask is None, scale=scale, enable_gqa=True)
+
+        @staticmethod
+        def backward(ctx, grad):
+            q,k,v = ctx.saved_tensors
+            few,n,before = k.shape[1],q.shape[2],k.shape[2] - q.shape[2]    # query i sees keys to before + i
+            dq,dk,dv = torch.empty_like(grad),torch.zeros_like(k, dtype=grad.dtype),torch.zeros_like(v, dtype=grad.dtype)
+            for a in range(0, n, 128):
+                b = min(a + 128, n); end = before + b
+                ask,g = (x[:, :, a:b].unflatten(1, (few, -1)).flatten(2, 3).bfloat16() for x in (q, grad))
+                hidden = torch.full((b - a, b - a), -torch.inf, dtype=q.dtype).triu(1)
+                scores = (ask @ k[:, :, :end].mT).unflatten(2, (-1, b - a))
+                scores[..., before + a:] += hidden
+                p = scores.softmax(-1).flatten(2, 3)
+                back = torch.ops.aten._softmax_backward_data(g @ v[:, :, :end].mT, p, -1, p.dtype)
+                dv[:, :, :end] += p.mT @ g; dk[:, :, :end] += back.mT @ ask
+                dq[:, :, a:b] = (back @ k[:, :, :end]).unflatten(2, (-1, b - a)).flatten(1, 2)
+            return dq*ctx.scale, dk, dv, None, None
+    return Attention.apply
 
 # %% ../nbs/06b_pack.ipynb #eb150335
 def _attend(module, query, key, value, attention_mask, scaling=None, dropout=0., rows=None, **kwargs):
@@ -62,20 +119,20 @@ def _attend(module, query, key, value, attention_mask, scaling=None, dropout=0.,
     from torch.nn.functional import scaled_dot_product_attention
     if rows is None: raise ValueError("packed attention needs a row made by `collate`; for plain "
                                       "input set the model's attention back to 'sdpa'")
-    dtype,n,slots,(tails,longest) = query.dtype,*(rows[k] for k in ("prefix", "slots", "shape"))
-    if query.device.type == "cpu": query,key,value = query.float(),key.float(),value.float()
-    def rectangle(x): # [1, heads, tokens, width] -> [tails, heads, longest, width]
-        x = x[0, :, n:].transpose(0, 1)
-        x = x.new_zeros(tails*longest, *x.shape[1:]).index_copy(0, slots, x)
-        return x.unflatten(0, (tails, longest)).transpose(1, 2)
-    seen = lambda x: torch.cat([x[:, :, :n].expand(tails, -1, -1, -1), rectangle(x)], 2)
-    sdpa = partial(scaled_dot_product_attention, dropout_p=dropout, scale=scaling, enable_gqa=True)
-    out = sdpa(rectangle(query), seen(key), seen(value), attn_mask=rows["mask"])
-    out = out.transpose(1, 2).flatten(0, 1).index_select(0, slots)     # [tokens, heads, width]
-    if n:
-        first = sdpa(*(x[:, :, :n] for x in (query, key, value)), is_causal=True)
-        out = torch.cat([first[0].transpose(0, 1), out])
-    return out[None].to(dtype),None
+    dtype,groups,scale = query.dtype,rows["groups"],scaling or query.shape[-1]**-.5
+    cpu = query.device.type == "cpu"
+    if cpu: query,key,value = query.float(),key.float(),value.float()
+    def rectangles(x, which): # [1, heads, tokens, width] -> [tails, heads, longest, width] of each group
+        shapes = [g[which] for g in groups]
+        cells = x[0].transpose(0, 1).index_select(0, rows[which]).split([tails*n for tails,n in shapes])
+        return [c.unflatten(0, shape).transpose(1, 2) for c,shape in zip(cells, shapes)]
+    def attend(q, k, v, mask):
+        if cpu and dtype == torch.bfloat16 and not dropout: return _on_cpu()(q, k, v, mask, scale)
+        return scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, dropout_p=dropout,
+                                            scale=scale, enable_gqa=True)
+    qkv = zip(rectangles(query, "queries"), rectangles(key, "keys"), rectangles(value, "keys"))
+    out = [attend(*x, g["mask"]).transpose(1, 2).flatten(0, 1) for g,x in zip(groups, qkv)]
+    return torch.cat(out).index_select(0, rows["back"])[None].to(dtype),None
 
 def use_packing(
     model, # a transformers causal language model, or peft's around it
@@ -90,7 +147,7 @@ def use_packing(
 def collate(
     rows:list[dict],  # from `tokens.encode`; one step's conversations
     share:bool=True,  # store the common prefix once
-    fill:int=1,       # round all sizes up to multiples of this, with a tail and labels that teach nothing
+    fill:int=1,       # round all sizes up to multiples of this, with tokens and labels that teach nothing
 )->dict: # what a model with `use_packing` takes: tensors, batch size 1
     "One packed row as keyword arguments of the model, and the labels of the kept positions"
     import torch
@@ -98,11 +155,10 @@ def collate(
     more,none = -len(p["input_ids"]) % fill,-len(p["keep"]) % fill
     p["input_ids"] += [0]*more; p["position_ids"] += range(p["prefix"], p["prefix"] + more)
     p["keep"] += [0]*none; p["labels"] += [IGNORE_INDEX]*none
-    if fill > 1: p["lengths"].append(more)
     tensor = lambda name: torch.tensor(p[name])
     return {"input_ids": tensor("input_ids")[None], "position_ids": tensor("position_ids")[None],
             "logits_to_keep": tensor("keep"), "labels": tensor("labels"), "use_cache": False,
-            "rows": {"prefix": p["prefix"], **layout(p["prefix"], p["lengths"], fill)}}
+            "rows": layout(p["prefix"], p["lengths"], fill, more)}
 
 def packed_loss(
     model,        # with `use_packing`

@@ -294,12 +294,14 @@ def _file(path):
     with path.open("rb") as f: yield from _stream(f)
 
 # %% ../nbs/04d_pieces.ipynb #a0feb723
+def _kept(name): return cache_dir() / "data" / f"{str(name).replace('/', '--')}.jsonl"
+
 def local(
     name:str|Path, # a path, or a hub id such as HuggingFaceH4/no_robots
 )->Path:           # the file; a hub id is written once as JSONL into the cache
     "Where data are on this machine."
     if not _is_hub_id(str(name)): return Path(name)
-    path = cache_dir() / "data" / f"{str(name).replace('/', '--')}.jsonl"
+    path = _kept(name)
     if path.exists(): return path
     from datasets import load_dataset
     try: rows = load_dataset(str(name), split="train")

@@ -128,8 +128,10 @@ def fake_run(
             most[name] = max(most.get(name, 0), live.peak)
             return result
         ids = torch.zeros(p.batch, p.length, dtype=torch.long)
+        last = -(-p.logits//p.batch) if 0 < p.logits < p.batch*p.length else p.length
+        scored = {"labels": ids[:, :last], "logits_to_keep": 0 if last == p.length else last}
         for _ in range(min(p.accumulation, 2)):
-            loss = phase("forward", lambda: net(input_ids=ids, labels=ids).loss)
+            loss = phase("forward", lambda: net(input_ids=ids, **scored).loss)
             phase("backward", loss.backward)
             del loss
         marks.append(len(live.trace))

@@ -22,11 +22,11 @@ from filelock import FileLock, Timeout
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, TrainingArguments
+from .card import inputs, write_card
 from .checkpoint import Stopped, StopRequests, checkpoints, keep, latest, step_of
 from .engine import PackedTrainer, adapt, base_model, collator, dtype_of, keep_pages, optimizer
 from .memory import peak_rss
 from .pack import use_packing
-from .pieces import local
 from .ranks import SharedOrder, agree, as_asked, full_state, gathered, once, place, shares, spare, together, total
 from .recipe import Recipe, prepare, read_recipe, templated
 from .tokens import IGNORE_INDEX
@@ -100,6 +100,7 @@ def finetune(
     run:str|Path,             # the run directory to make
     overwrite:bool=False,     # replace a run that is there, or an unfinished one of another recipe
     report:Callable=None,     # called with each line of metrics.jsonl, as a dict
+    rows:list=None,           # of `prepare(recipe, …)`, from who has them already
 )->Path: # the run directory: adapter/ (or model/), checkpoints/, recipe.yaml, metrics.jsonl, manifest.json
     "Fine-tune by a recipe; stopped or killed, the same call goes on from the last checkpoint in RUN.part"
     run = Path(run); part = run.with_name(f"{run.name}.part")
@@ -110,7 +111,7 @@ def finetune(
     with together() as (rank,_):
         lock = FileLock(part/"lock")
         once(_take, lock, part)
-        try: return _train(run, part, recipe, overwrite, report)
+        try: return _train(run, part, recipe, overwrite, report, rows)
         except BaseException:
             if not rank and not checkpoints(part/"checkpoints"):        # nothing to go on from
                 shutil.rmtree(part, ignore_errors=True)
@@ -123,10 +124,10 @@ def _take(lock, part):
     try: lock.acquire(timeout=0)
     except Timeout as e: raise RuntimeError(f"another process is training into {part}; wait for it") from e
 
-def _begin(part, recipe, overwrite):
+def _begin(part, recipe, given, overwrite):
     "(checkpoint, its facts) to go on from, or None; what another recipe has begun is not touched"
-    data = {k: sha256(local(getattr(recipe, k))) for k in ("data", "eval_data") if getattr(recipe, k)}
-    now,note = {**asdict(recipe), **{f"sha256 of {k}": v for k,v in data.items()}},part/"begun.json"
+    known = {f"sha256 of {k}": given[k] for k in ("data", "eval_data", "base") if k in given}
+    now,note = {**asdict(recipe), **known},part/"begun.json"
     was = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else None
     changed = [f"{k} was {was.get(k)!r} and is {v!r}" for k,v in now.items() if was.get(k) != v] if was else []
     if was and not changed:
@@ -142,22 +143,23 @@ def _begin(part, recipe, overwrite):
     write_json(note, now)
     return None
 
-def _train(run, part, recipe, overwrite, report)->Path:
+def _train(run, part, recipe, overwrite, report, rows=None)->Path:
     "The run, in its unfinished directory"
     keep_pages(); seed_everything(recipe.seed)
     dtype = once(lambda: str(dtype_of(recipe)).removeprefix("torch."))     # measured: ranks might differ
     sure = replace(recipe, dtype=dtype)
     base,tokenizer = base_model(sure)
-    rows = prepare(recipe, tokenizer)
+    rows = rows or prepare(recipe, tokenizer)
     held = prepare(recipe, tokenizer, recipe.eval_data) if recipe.eval_data else None
     model = adapt(base, recipe)
     if recipe.packing: use_packing(model if recipe.method == "full" else model.get_base_model())
-    found = once(_begin, part, recipe, overwrite)
+    given = once(inputs, recipe, run)
+    found = once(_begin, part, recipe, given, overwrite)
     with StopRequests() as stop:
         trainer = _trainer(model, sure, rows, held, part, tokenizer.pad_token_id, report, stop)
         _go(trainer, recipe, found, part, stop)
     state = full_state(trainer)
-    return once(_keep, run, part, recipe, model, tokenizer, rows, state)
+    return once(_keep, run, part, recipe, given, model, tokenizer, rows, state)
 
 # %% ../nbs/07_train.ipynb #edfd17db
 def _trainer(model, recipe, rows, held, part, pad_token_id, report, stop):
@@ -239,7 +241,7 @@ def _weights(model, checkpoint):
     else: set_peft_model_state_dict(model, load_file(checkpoint/"adapter_model.safetensors"))
 
 # %% ../nbs/07_train.ipynb #cf220666
-def _keep(run, part, recipe, model, tokenizer, rows, state=None)->Path:
+def _keep(run, part, recipe, given, model, tokenizer, rows, state=None)->Path:
     "Complete the directory, then put it in the old one's place"
     name = "model" if recipe.method == "full" else "adapter"
     shutil.rmtree(part/name, ignore_errors=True)
@@ -249,10 +251,11 @@ def _keep(run, part, recipe, model, tokenizer, rows, state=None)->Path:
     last = json.loads((part/"metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     saved = {p.name: sha256(p) for p in sorted((part/name).glob("*.safetensors"))}
     trains = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    write_json(part/"manifest.json", manifest(data=sha256(local(recipe.data)), saved=saved,
-        model=recipe.model, weights=recipe.weights, dtype=str(next(model.parameters()).dtype),
+    write_json(part/"manifest.json", manifest(**given, recipe=sha256(part/"recipe.yaml"), saved=saved,
+        model=recipe.model, weights=recipe.weights, dtype=str(dtype_of(recipe)),
         conversations=len(rows), tokens=tokens, seconds=last["seconds"],
         taught=sum(l != IGNORE_INDEX for r in rows for l in r["labels"])/tokens, trainable=trains))
+    write_card(part)
     for unneeded in ("begun.json", "lock"): (part/unneeded).unlink(missing_ok=True)
     old = run.with_name(f".{run.name}.old")
     shutil.rmtree(old, ignore_errors=True)

