@@ -52,7 +52,8 @@ def sealed(
     for name in sorted(kept["files"].keys() | there.keys()):
         if name not in there: raise ValueError(f"{folder}: {name} is missing")
         if name not in kept["files"]: raise ValueError(f"{folder}: {name} was not there when it was sealed")
-        if sha256(there[name]) != kept["files"][name]: raise ValueError(f"{folder}: {name} has changed since it was sealed")
+        if sha256(there[name]) != kept["files"][name]: raise ValueError(
+            f"{folder}: {name} has changed since it was sealed")
     return kept["facts"]
 
 # %% ../nbs/06f_checkpoint.ipynb #f1ca7a19

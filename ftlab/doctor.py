@@ -81,7 +81,8 @@ class _Run:
             self.faults |= {start + i: found for i,found in enumerate(c["faults"]) if found}
             for text in c["texts"]: self.texts.append(text)
             for raw in c["raws"] if raws else (): self.raws.append(raw)
-            self.facts.add(c["facts"], c["words"]); self.roles.update(c["roles"]); self.turns.update(c["turns"])
+            self.facts.add(c["facts"], c["words"])
+            self.roles.update(c["roles"]); self.turns.update(c["turns"])
             prints.append(c["prints"])
             size += sum(map(len, c["raws"]) if raws else c["raws"]) + len(c["raws"])
             if progress: progress(len(self.lines), size)
@@ -162,7 +163,8 @@ class _Examined:
             overlap = Overlap([other.messages(r) for r in range(len(other.good))])
         self.run = run = _Run(source, settings, workers, overlap, folder, raws, progress)
         found = dict(run.faults)
-        more = chain(set_level(run.facts, run.prints["question"]), _pairs(run), _leaks(run, other, overlap) if other else ())
+        more = chain(set_level(run.facts, run.prints["question"]), _pairs(run),
+                     _leaks(run, other, overlap) if other else ())
         for row,code,what in more if len(run.good) else ():
             i = run.good[row]
             found[i] = [*found.get(i, ()), (code, what)]

@@ -53,7 +53,6 @@ class Recipe:
     max_steps:int = -1                  # stop after so many steps; -1: by epochs
     per_device_train_batch_size:int = 16 # conversations in one packed row
     gradient_accumulation_steps:int = 1
-
     packing:bool = True                 # a batch is one row; False: a padded rectangle
     share_prefix:bool = True            # store what a row's conversations begin with only once
     gradient_checkpointing:bool = False # compute activations twice instead of keeping them
@@ -67,14 +66,6 @@ class Recipe:
     report_to:str = "none"              # tensorboard, trackio, …: transformers' names, with commas
 
 # %% ../nbs/06e_recipe.ipynb #030add48
-_CHOICES = {"weights": ("real", "random"), "chat_template": ("", "alpaca"), "train_on": ("all", "last"),
-            "method": ("lora", "qlora", "full"), "dtype": ("auto", "float32", "bfloat16"),
-            "optim": ("adamw", "adamw_8bit", "paged_adamw_8bit")}
-_POSITIVE = ("r", "lora_alpha", "learning_rate", "per_device_train_batch_size", "max_length", "eval_steps",
-             "gradient_accumulation_steps", "num_train_epochs", "loraplus_lr_ratio", "save_total_limit")
-_COUNTS = ("limit", "lora_dropout", "warmup_steps", "weight_decay", "max_grad_norm",
-           "early_stopping_patience", "save_steps")
-
 def read_recipe(
     source:str|Path, # a YAML file, or the name of a shipped recipe
     **changes,       # fields to set on top
@@ -90,6 +81,15 @@ def read_recipe(
     except yaml.YAMLError as e: raise ValueError(f"{path} is not YAML: {e}") from e
     if not isinstance(values, dict): raise ValueError(f"{path} should hold `key: value` lines")
     return _recipe(values | changes)
+
+# %% ../nbs/06e_recipe.ipynb #264ca243
+_CHOICES = {"weights": ("real", "random"), "chat_template": ("", "alpaca"), "train_on": ("all", "last"),
+            "method": ("lora", "qlora", "full"), "dtype": ("auto", "float32", "bfloat16"),
+            "optim": ("adamw", "adamw_8bit", "paged_adamw_8bit")}
+_POSITIVE = ("r", "lora_alpha", "learning_rate", "per_device_train_batch_size", "max_length", "eval_steps",
+             "gradient_accumulation_steps", "num_train_epochs", "loraplus_lr_ratio", "save_total_limit")
+_COUNTS = ("limit", "lora_dropout", "warmup_steps", "weight_decay", "max_grad_norm",
+           "early_stopping_patience", "save_steps")
 
 def _recipe(values:dict)->Recipe:
     "Checked: known keys, and values of the right type and range"
@@ -119,6 +119,7 @@ def _recipe(values:dict)->Recipe:
         if wrong: raise ValueError(why)
     return r
 
+# %% ../nbs/06e_recipe.ipynb #41c156cf
 def _contradictions(r:Recipe):
     "(is it so, what is wrong with it and what to do)"
     yield r.lora_dropout >= 1, f"lora_dropout: {r.lora_dropout} leaves nothing; use 0 to .9"
@@ -131,7 +132,6 @@ def _contradictions(r:Recipe):
     lora = [k for k in ("use_rslora", "use_dora") if getattr(r, k)]
     lora += ["loraplus_lr_ratio"]*(r.loraplus_lr_ratio != 1)
     yield r.method == "full" and lora, f"{', '.join(lora)}: there is no LoRA in method: full"
-
 
 # %% ../nbs/06e_recipe.ipynb #a829d384
 def load_tokenizer(

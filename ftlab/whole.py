@@ -34,7 +34,8 @@ def prompt_words(
     first = {}
     for i,messages in enumerate(conversations):
         for m in messages:
-            if m["role"] == "user": first |= {w: i for w in words(m["content"]) if w not in first and w.isalpha()}
+            if m["role"] != "user": continue
+            first |= {w: i for w in words(m["content"]) if w not in first and w.isalpha()}
         if len(first) > _MOST_WORDS: return None
     return first
 
@@ -42,7 +43,7 @@ def prompt_words(
 _MOST_LABELS = 20    # a set with more different short answers is no classification
 
 class Facts:
-    "Columns over the conversations that pass: format, language, lengths; short answers and words of the prompts"
+    "Columns over the conversations that pass: format, language, lengths; short answers, words of prompts"
     def __init__(self):
         self.names = {"format": {}, "language": {}}                       # word -> number
         self.format,self.language,self.prompt,self.answer = (array("i") for _ in range(4))
@@ -124,5 +125,5 @@ def _narrow(first, prompts):
     half = int(rows[len(rows)//2])
     new = sum(row >= half for row in first.values())
     if new <= _NEW*len(first):
-        said = f"of {len(first)} words in {len(rows):,} different prompts, {new} come first in the second half"
+        said = f"of {len(first)} words in {len(rows):,} different prompts, {new} come in the second half"
         yield half, "narrow-wording", said
