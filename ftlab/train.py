@@ -27,7 +27,8 @@ from .checkpoint import Stopped, StopRequests, checkpoints, keep, latest, step_o
 from .engine import PackedTrainer, adapt, base_model, collator, dtype_of, keep_pages, optimizer
 from .memory import peak_rss
 from .pack import use_packing
-from .ranks import SharedOrder, agree, as_asked, full_state, gathered, once, place, shares, spare, together, total
+from .ranks import (SharedOrder, agree, as_asked, full_state, gathered, once, place, shares, spare,
+                         together, total)
 from .recipe import Recipe, prepare, read_recipe, templated
 from .tokens import IGNORE_INDEX
 
@@ -124,29 +125,39 @@ def _take(lock, part):
     try: lock.acquire(timeout=0)
     except Timeout as e: raise RuntimeError(f"another process is training into {part}; wait for it") from e
 
-def _begin(part, recipe, given, overwrite):
+# %% ../nbs/07_train.ipynb #4e6e13a6
+def _begin(part, recipe, given, dtype, overwrite):
     "(checkpoint, its facts) to go on from, or None; what another recipe has begun is not touched"
     known = {f"sha256 of {k}": given[k] for k in ("data", "eval_data", "base") if k in given}
     now,note = {**asdict(recipe), **known},part/"begun.json"
     was = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else None
-    changed = [f"{k} was {was.get(k)!r} and is {v!r}" for k,v in now.items() if was.get(k) != v] if was else []
+    other = [k for k,v in now.items() if was and was.get(k) != v]
+    changed = "; ".join(f"{k} was {was.get(k)!r} and is {now[k]!r}" for k in other)
     if was and not changed:
         found,metrics = latest(part/"checkpoints"),part/"metrics.jsonl"
         if found: os.truncate(metrics, found[1]["metrics"])     # what came after is done again
         else: metrics.unlink(missing_ok=True)
         return found
     if changed and not overwrite: raise FileExistsError(
-        f"{part} holds an unfinished run of another recipe ({'; '.join(changed)}); finish it with that one, "
+        f"{part} holds an unfinished run of another recipe ({changed}); finish it with that one, "
         "or begin anew (overwrite=True, --overwrite)")
     for p in part.iterdir():
         if p.name != "lock": shutil.rmtree(p) if p.is_dir() else p.unlink()
-    write_json(note, now)
+    write_json(note, now | {"dtype used": dtype})
     return None
+
+# %% ../nbs/07_train.ipynb #7a0199b1
+def _dtype(part, recipe)->str:
+    "What `auto` means for this run: measured once, so that ranks and a later part of the run agree"
+    note = part/"begun.json"
+    was = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
+    if was.get("dtype") == recipe.dtype and "dtype used" in was: return was["dtype used"]
+    return str(dtype_of(recipe)).removeprefix("torch.")
 
 def _train(run, part, recipe, overwrite, report, rows=None)->Path:
     "The run, in its unfinished directory"
     keep_pages(); seed_everything(recipe.seed)
-    dtype = once(lambda: str(dtype_of(recipe)).removeprefix("torch."))     # measured: ranks might differ
+    dtype = once(_dtype, part, recipe)
     sure = replace(recipe, dtype=dtype)
     base,tokenizer = base_model(sure)
     rows = rows or prepare(recipe, tokenizer)
@@ -154,7 +165,7 @@ def _train(run, part, recipe, overwrite, report, rows=None)->Path:
     model = adapt(base, recipe)
     if recipe.packing: use_packing(model if recipe.method == "full" else model.get_base_model())
     given = once(inputs, recipe, run)
-    found = once(_begin, part, recipe, given, overwrite)
+    found = once(_begin, part, recipe, given, dtype, overwrite)
     with StopRequests() as stop:
         trainer = _trainer(model, sure, rows, held, part, tokenizer.pad_token_id, report, stop)
         _go(trainer, recipe, found, part, stop)
@@ -174,7 +185,8 @@ def _trainer(model, recipe, rows, held, part, pad_token_id, report, stop):
         disable_tqdm=True, remove_unused_columns=False, label_names=["labels"], logging_steps=1,
         logging_nan_inf_filter=False, log_level="error", use_cpu=device() == "cpu", data_seed=recipe.seed,
         save_strategy="steps" if recipe.save_steps else "no", save_steps=recipe.save_steps or 500,
-        eval_strategy="steps" if held else "no", per_device_eval_batch_size=recipe.per_device_train_batch_size,
+        eval_strategy="steps" if held else "no",
+        per_device_eval_batch_size=recipe.per_device_train_batch_size,
         metric_for_best_model="eval_loss" if held else None, greater_is_better=False if held else None,
         bf16=recipe.method == "full" and dtype_of(recipe) == torch.bfloat16,
         activation_checkpointing=recipe.gradient_checkpointing,
@@ -187,21 +199,22 @@ def _trainer(model, recipe, rows, held, part, pad_token_id, report, stop):
     trainer.optimizer = optimizer(model, recipe)          # FSDP takes it from here, not as an argument
     as_asked(trainer, recipe, size)
     if order: trainer.add_callback(order); trainer.order,trainer.agree = order,agree
-    if recipe.early_stopping_patience: trainer.add_callback(EarlyStoppingCallback(recipe.early_stopping_patience))
+    if patience := recipe.early_stopping_patience: trainer.add_callback(EarlyStoppingCallback(patience))
     trainer.remove_callback(PrinterCallback)
     trainer.watch,trainer.store = watch,partial(_store, part=part, recipe=recipe)
     return trainer
 
+# %% ../nbs/07_train.ipynb #a1ccabcf
 def _reports(recipe, part):
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(part/"tensorboard")
     return [r for r in recipe.report_to.replace(" ", "").split(",") if r]
 
 def _store(trainer, part, recipe):
     "A written checkpoint into its place, with how long metrics.jsonl was then"
-    step = trainer.state.global_step
-    once(lambda: keep(Path(trainer.args.output_dir)/f"checkpoint-{step}", part/"checkpoints", recipe.save_total_limit,
-         trainer.state.best_global_step, step=step, steps=trainer.state.max_steps,
-         best_step=trainer.state.best_global_step, metrics=(part/"metrics.jsonl").stat().st_size))
+    step,best = trainer.state.global_step,trainer.state.best_global_step
+    written = Path(trainer.args.output_dir)/f"checkpoint-{step}"
+    once(lambda: keep(written, part/"checkpoints", recipe.save_total_limit, best, step=step, best_step=best,
+                      steps=trainer.state.max_steps, metrics=(part/"metrics.jsonl").stat().st_size))
 
 class _Flow(TrainerCallback):
     "Look at the held-out data at the end too; stop after the step when asked to"
@@ -212,10 +225,13 @@ class _Flow(TrainerCallback):
     def on_log(self, args, state, control, **kwargs):
         if agree(self.stop.asked): control.should_save = control.should_training_stop = True
 
+# %% ../nbs/07_train.ipynb #7efc3c81
 def _go(trainer, recipe, found, part, stop):
     "Train from the beginning or from `found`; leave the model as it should be kept"
     at,facts = found or (None, {"step": 0, "steps": -1, "best_step": None})
-    if facts["step"] == facts["steps"]: trainer.state.best_global_step = facts["best_step"]; _weights(trainer.model, at)
+    if facts["step"] == facts["steps"]:                        # killed when all was trained
+        trainer.state.best_global_step = facts["best_step"]
+        _weights(trainer.model, at)
     else:
         try: trainer.train(resume_from_checkpoint=str(at) if at else None)
         except Diverged as e: raise _told(e, trainer, recipe, part) from e
@@ -227,18 +243,21 @@ def _go(trainer, recipe, found, part, stop):
         _weights(trainer.model, part/f"checkpoints/checkpoint-{trainer.state.best_global_step}")
 
 def _last(part):
-    return str(kept[-1]) if (kept := checkpoints(part/"checkpoints")) else "the beginning: no checkpoint could be kept"
+    kept = checkpoints(part/"checkpoints")
+    return str(kept[-1]) if kept else "the beginning: no checkpoint could be kept"
 
 def _told(e, trainer, recipe, part):
     step = trainer.state.global_step
-    if not any(step_of(c) == step for c in checkpoints(part/"checkpoints")) and step: trainer._save_checkpoint(trainer.model, None)
+    there = [*map(step_of, checkpoints(part/"checkpoints"))]
+    if step and step not in there: trainer._save_checkpoint(trainer.model, None)
     return Diverged(f"step {step + 1}: {e}; the weights before it are in {_last(part)}; lower learning_rate "
                     f"(now {recipe.learning_rate}), or look at those records")
 
 def _weights(model, checkpoint):
     "The weights of a checkpoint into the model that wrote it"
-    if not hasattr(model, "peft_config"): model.load_state_dict(load_file(checkpoint/"model.safetensors"), strict=False)
-    else: set_peft_model_state_dict(model, load_file(checkpoint/"adapter_model.safetensors"))
+    if hasattr(model, "peft_config"):
+        set_peft_model_state_dict(model, load_file(checkpoint/"adapter_model.safetensors"))
+    else: model.load_state_dict(load_file(checkpoint/"model.safetensors"), strict=False)
 
 # %% ../nbs/07_train.ipynb #cf220666
 def _keep(run, part, recipe, given, model, tokenizer, rows, state=None)->Path:
