@@ -541,6 +541,7 @@ def train(recipe: A[str, Arg(metavar="RECIPE", help="A YAML file, or a shipped r
           gpus: A[int, Opt(min=1, help="With --dry-run: how many such GPUs share the work by FSDP.")] = 1,
           price: A[float, Opt(min=0, help="With --dry-run: dollars an hour.")] = None,
           force: A[bool, Opt("--force", help="Train even if it will not fit.")] = False,
+          nproc: A[int, Opt(min=1, metavar="N", help="Train in N processes, one a GPU; they share the recipe's step.")] = None,
           as_json: Json = False):
     """Fine-tune by a recipe, or go on with a run that was stopped; says first what it will need, prints the run directory.
 
@@ -555,13 +556,21 @@ def train(recipe: A[str, Arg(metavar="RECIPE", help="A YAML file, or a shipped r
     if not dry_run and (gpu or gpus > 1 or price is not None): raise ValueError("--gpu, --gpus and --price go with --dry-run")
     if not dry_run and where.exists() and not overwrite: raise FileExistsError(
         f"{where} exists; choose another with --run, or --overwrite it")
+    if (nproc or 1) > 1 and not dry_run and "RANK" not in os.environ:
+        from ftlab.processes import launch
+        command = ["train", recipe, *(changes or []), "--run", str(where), "--nproc", str(nproc), *["--overwrite"]*overwrite]
+        return launch([sys.executable, "-m", "ftlab.cli", *command, *["--force"]*force, *["--json"]*as_json], nproc,
+                      alive=where.with_name(f"{where.name}.part")/"metrics.jsonl", done=where/"manifest.json")
     told = forecast(plan, gpu, price, gpus, measure=dry_run)
     if dry_run: return _told(told, where, as_json)
     if told.error: raise ValueError(told.error)
-    print(told.short, file=sys.stderr)
+    if os.environ.get("RANK", "0") == "0": print(told.short, file=sys.stderr)
     if told.fits is False and not force: raise RuntimeError(
         "it will not fit, so it is not begun; --dry-run says what to change, --force trains anyway")
-    with _Progress() as progress: done = finetune(plan, where, overwrite, progress, told.rows)
+    from ftlab.ranks import together
+    with together(nproc or 0) as (rank, _):
+        if rank: finetune(plan, where, overwrite, rows=told.rows); return     # the first one speaks
+        with _Progress() as progress: done = finetune(plan, where, overwrite, progress, told.rows)
     if as_json:
         last = {}
         for line in (done/"metrics.jsonl").read_text(encoding="utf-8").splitlines(): last |= json.loads(line)

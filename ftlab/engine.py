@@ -7,6 +7,7 @@ __all__ = ['dtype_of', 'base_model', 'adapt', 'optimizer', 'collator', 'PackedTr
 
 # %% ../nbs/06g_engine.ipynb #2734627b
 import ctypes
+import os
 import platform
 import shutil
 import warnings
@@ -37,17 +38,20 @@ def base_model(
     recipe:Recipe,
 ): # (model, tokenizer)
     "The model a recipe begins with: frozen weights in the recipe's dtype, weights that train in float32"
-    where = device()
+    fsdp = os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
+    where = "cpu" if fsdp else device()           # FSDP brings each rank its part of the model
     dtype = torch.float32 if recipe.method == "full" else dtype_of(recipe)
     if recipe.method != "qlora": return load_model(recipe.model, recipe.weights, dtype, where)
     from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
     path = model_path(recipe.model)
     config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype)
+        bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype,
+        bnb_4bit_quant_storage=dtype if fsdp else None)    # FSDP shards no integers
     model = AutoModelForCausalLM.from_pretrained(path, quantization_config=config, dtype=dtype,
-                                                 device_map={"": where})
+                                                 device_map=None if fsdp else {"": where})
     return model,AutoTokenizer.from_pretrained(path)
 
+# %% ../nbs/06g_engine.ipynb #eea81379
 class _Linear(Linear):
     "peft's LoRA layer, which trains through `LoRAProduct`"
     def forward(self, x, *args, **kwargs):
@@ -111,13 +115,17 @@ def _collate(rows, recipe, pad_token_id):
 class PackedTrainer(Trainer):
     "transformers' Trainer whose batches are packed rows, and whose checkpoints are whole"
     watch = store = None    # a _Watch, and what puts a written checkpoint into its place
+    order,agree = None,staticmethod(bool)   # in several processes: ranks.SharedOrder, ranks.agree
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         inputs = {k: v for k,v in inputs.items() if k != "shift_labels"}
         origins = inputs.pop("origins", [])
-        loss = _summed(model, inputs)/num_items_in_batch
+        loss = _summed(model, inputs)/num_items_in_batch*self.accelerator.num_processes   # ranks average
         if self.watch: self.watch.saw(loss, origins, inputs)
         return loss
+
+    def _get_train_sampler(self, train_dataset=None):
+        return self.order or super()._get_train_sampler(train_dataset)
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval"):
         "Loss per taught token over all held-out rows: Σ nll / Σ tokens, whatever the batch"
@@ -136,8 +144,11 @@ class PackedTrainer(Trainer):
 
     def _save_checkpoint(self, model, trial):
         "One that can't be written (a full disk) is told, and costs neither the run nor the one before"
+        failed = None
+        try: super()._save_checkpoint(model, trial)
+        except (OSError, RuntimeError, SafetensorError) as e: failed = e
         try:
-            super()._save_checkpoint(model, trial)
+            if self.agree(failed): raise failed or OSError("another process could not write its part")
             self.store(self)
         except (OSError, RuntimeError, SafetensorError) as e:
             shutil.rmtree(self.args.output_dir, ignore_errors=True)

@@ -50,7 +50,7 @@ def _hashes(root, made)->dict:
     data = _facts([root/"data"])("manifest.json").get("files", {})
     found = {"data": {name: f["sha256"] for name,f in data.items()},
              "model": json.loads(model.read_text(encoding="utf-8")) if real else {},
-             "train": made.get("data"), "adapter": made.get("adapter")}
+             "train": made.get("data"), "adapter": made.get("saved")}
     return {k: v for k,v in found.items() if v}
 
 # %% ../nbs/20b_results.ipynb #3e6685ed

@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from .core import device, load_model, manifest, seed_everything, sha256, write_json
@@ -27,6 +27,8 @@ from .checkpoint import Stopped, StopRequests, checkpoints, keep, latest, step_o
 from .engine import PackedTrainer, adapt, base_model, collator, dtype_of, keep_pages, optimizer
 from .memory import peak_rss
 from .pack import use_packing
+from .ranks import (SharedOrder, agree, as_asked, full_state, gathered, once, place, shares, spare,
+                         together, total)
 from .recipe import Recipe, prepare, read_recipe, templated
 from .tokens import IGNORE_INDEX
 
@@ -38,6 +40,7 @@ class _Watch(TrainerCallback):
     "Stop before a bad number reaches the weights"
     def __init__(self, vocab:int):
         self.most,self.recent,self.origins,self.tokens,self.taught = math.log(vocab) + 1,[],[],0,0
+        self.bad = None
 
     def on_step_begin(self, args, state, control, **kwargs): self.origins,self.tokens,self.taught = [],0,0
 
@@ -45,9 +48,11 @@ class _Watch(TrainerCallback):
         self.origins += origins
         self.tokens += inputs["input_ids"].numel()
         self.taught += int((inputs["labels"] != IGNORE_INDEX).sum())
-        if not torch.isfinite(loss): self._stop(f"the loss is {loss.item()}")
+        if not torch.isfinite(loss): self.bad = f"the loss is {loss.item()}"
+        if self.bad and place()[1] == 1: self._stop(self.bad)      # else all ranks stop together, below
 
     def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
+        if agree(self.bad): self._stop(self.bad or "the loss of another process is not finite")
         for name,p in model.named_parameters():
             if p.grad is not None and not torch.isfinite(p.grad).all():
                 self._stop(f"the gradient of {name} is not finite")
@@ -60,7 +65,8 @@ class _Watch(TrainerCallback):
             f"over ten steps the loss was {mean:.3g}, and blind guessing costs {self.most - 1:.3g}")
 
     def _stop(self, what):
-        some = ", ".join(self.origins[:8]) + (f" and {len(self.origins) - 8} more" if len(self.origins) > 8 else "")
+        rows = [o for part in gathered(self.origins) for o in part]
+        some = ", ".join(rows[:8]) + (f" and {len(rows) - 8} more" if len(rows) > 8 else "")
         raise Diverged(f"{what}; the batch: {some}")
 
 # %% ../nbs/07_train.ipynb #343d66d3
@@ -73,13 +79,14 @@ class _Log(TrainerCallback):
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         state.log_history.clear()                         # metrics.jsonl has it; checkpoints need not grow
+        tokens,taught = total(self.watch.tokens, self.watch.taught)
         if not state.is_world_process_zero: return
         took,done = time.time() - self.start,state.global_step
         line = {"step": done, "steps": state.max_steps}
         if "eval_loss" in logs: line["eval_loss"] = logs["eval_loss"]
         elif "loss" in logs: line |= {
             "loss": logs["loss"], "learning_rate": logs["learning_rate"], "grad_norm": logs.get("grad_norm"),
-            "tokens": self.watch.tokens, "taught": self.watch.taught, "peak_gb": round(_peak()/1e9, 2),
+            "tokens": tokens, "taught": taught, "peak_gb": round(_peak()/1e9, 2),
             "seconds_left": round(took/(done - self.first)*(state.max_steps - done), 1)}
         else: return
         line["seconds"] = round(self.spent + took, 1)
@@ -102,83 +109,112 @@ def finetune(
         f"{run} exists; choose another name, or overwrite it (overwrite=True, --overwrite)")
     if run.exists() and not (run/"recipe.yaml").is_file(): raise FileExistsError(
         f"{run} is there and holds no run, so it is not overwritten; choose another name")
+    with together() as (rank,_):
+        lock = FileLock(part/"lock")
+        once(_take, lock, part)
+        try: return _train(run, part, recipe, overwrite, report, rows)
+        except BaseException:
+            if not rank and not checkpoints(part/"checkpoints"):        # nothing to go on from
+                shutil.rmtree(part, ignore_errors=True)
+            raise
+        finally:
+            if not rank: lock.release()
+
+def _take(lock, part):
     part.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(part/"lock")
     try: lock.acquire(timeout=0)
     except Timeout as e: raise RuntimeError(f"another process is training into {part}; wait for it") from e
-    try: return _train(run, part, recipe, overwrite, report, rows)
-    except BaseException:
-        if not checkpoints(part/"checkpoints"): shutil.rmtree(part, ignore_errors=True)   # nothing to go on from
-        raise
-    finally: lock.release()
 
-def _begin(part, recipe, given, overwrite):
+# %% ../nbs/07_train.ipynb #4e6e13a6
+def _begin(part, recipe, given, dtype, overwrite):
     "(checkpoint, its facts) to go on from, or None; what another recipe has begun is not touched"
     known = {f"sha256 of {k}": given[k] for k in ("data", "eval_data", "base") if k in given}
     now,note = {**asdict(recipe), **known},part/"begun.json"
     was = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else None
-    changed = [f"{k} was {was.get(k)!r} and is {v!r}" for k,v in now.items() if was.get(k) != v] if was else []
-    if was and not changed: return latest(part/"checkpoints")
+    other = [k for k,v in now.items() if was and was.get(k) != v]
+    changed = "; ".join(f"{k} was {was.get(k)!r} and is {now[k]!r}" for k in other)
+    if was and not changed:
+        found,metrics = latest(part/"checkpoints"),part/"metrics.jsonl"
+        if found: os.truncate(metrics, found[1]["metrics"])     # what came after is done again
+        else: metrics.unlink(missing_ok=True)
+        return found
     if changed and not overwrite: raise FileExistsError(
-        f"{part} holds an unfinished run of another recipe ({'; '.join(changed)}); finish it with that one, "
+        f"{part} holds an unfinished run of another recipe ({changed}); finish it with that one, "
         "or begin anew (overwrite=True, --overwrite)")
     for p in part.iterdir():
         if p.name != "lock": shutil.rmtree(p) if p.is_dir() else p.unlink()
-    write_json(note, now)
+    write_json(note, now | {"dtype used": dtype})
     return None
+
+# %% ../nbs/07_train.ipynb #7a0199b1
+def _dtype(part, recipe)->str:
+    "What `auto` means for this run: measured once, so that ranks and a later part of the run agree"
+    note = part/"begun.json"
+    was = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
+    if was.get("dtype") == recipe.dtype and "dtype used" in was: return was["dtype used"]
+    return str(dtype_of(recipe)).removeprefix("torch.")
 
 def _train(run, part, recipe, overwrite, report, rows=None)->Path:
     "The run, in its unfinished directory"
     keep_pages(); seed_everything(recipe.seed)
-    base,tokenizer = base_model(recipe)
+    dtype = once(_dtype, part, recipe)
+    sure = replace(recipe, dtype=dtype)
+    base,tokenizer = base_model(sure)
     rows = rows or prepare(recipe, tokenizer)
     held = prepare(recipe, tokenizer, recipe.eval_data) if recipe.eval_data else None
     model = adapt(base, recipe)
     if recipe.packing: use_packing(model if recipe.method == "full" else model.get_base_model())
-    given = inputs(recipe, run)
-    found = _begin(part, recipe, given, overwrite)
-    if found: os.truncate(part/"metrics.jsonl", found[1]["metrics"])     # what came after is done again
-    else: (part/"metrics.jsonl").unlink(missing_ok=True)
+    given = once(inputs, recipe, run)
+    found = once(_begin, part, recipe, given, dtype, overwrite)
     with StopRequests() as stop:
-        trainer = _trainer(model, recipe, rows, held, part, tokenizer.pad_token_id, report, stop)
+        trainer = _trainer(model, sure, rows, held, part, tokenizer.pad_token_id, report, stop)
         _go(trainer, recipe, found, part, stop)
-    return _keep(run, part, recipe, given, model, tokenizer, rows)
+    state = full_state(trainer)
+    return once(_keep, run, part, recipe, given, model, tokenizer, rows, state)
 
 # %% ../nbs/07_train.ipynb #edfd17db
 def _trainer(model, recipe, rows, held, part, pad_token_id, report, stop):
     "Trainer as the recipe says; it writes checkpoints beside, and `store` puts them into their place"
     watch = _Watch(model.get_input_embeddings().num_embeddings)
+    size,order,collate = place()[1],None,collator(recipe, pad_token_id)
+    each,steps = shares(recipe, size)
+    if size > 1:
+        order = SharedOrder(len(rows), each*steps*size, recipe.seed)
+        rows,collate = spare(rows, collate)
     args = TrainingArguments(output_dir=part/"checkpoints/.new", report_to=_reports(recipe, part),
         disable_tqdm=True, remove_unused_columns=False, label_names=["labels"], logging_steps=1,
         logging_nan_inf_filter=False, log_level="error", use_cpu=device() == "cpu", data_seed=recipe.seed,
         save_strategy="steps" if recipe.save_steps else "no", save_steps=recipe.save_steps or 500,
-        eval_strategy="steps" if held else "no", per_device_eval_batch_size=recipe.per_device_train_batch_size,
+        eval_strategy="steps" if held else "no",
+        per_device_eval_batch_size=recipe.per_device_train_batch_size,
         metric_for_best_model="eval_loss" if held else None, greater_is_better=False if held else None,
         bf16=recipe.method == "full" and dtype_of(recipe) == torch.bfloat16,
         activation_checkpointing=recipe.gradient_checkpointing,
-        activation_checkpointing_kwargs={"use_reentrant": False},
+        activation_checkpointing_kwargs={"use_reentrant": False}, average_tokens_across_devices=True,
+        ddp_find_unused_parameters=False, per_device_train_batch_size=each, gradient_accumulation_steps=steps,
         **{k: getattr(recipe, k) for k in ("learning_rate", "lr_scheduler_type", "warmup_steps",
-           "num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps",
-           "max_grad_norm", "weight_decay", "eval_steps", "seed")})
+           "num_train_epochs", "max_steps", "max_grad_norm", "weight_decay", "eval_steps", "seed")})
     trainer = PackedTrainer(model=model, args=args, train_dataset=rows, eval_dataset=held,
-        data_collator=collator(recipe, pad_token_id),
-        optimizers=(optimizer(model, recipe), None),
-        callbacks=[watch, _Log(part/"metrics.jsonl", report, watch), _Flow(stop)])
-    if recipe.early_stopping_patience: trainer.add_callback(EarlyStoppingCallback(recipe.early_stopping_patience))
+        data_collator=collate, callbacks=[watch, _Log(part/"metrics.jsonl", report, watch), _Flow(stop)])
+    trainer.optimizer = optimizer(model, recipe)          # FSDP takes it from here, not as an argument
+    as_asked(trainer, recipe, size)
+    if order: trainer.add_callback(order); trainer.order,trainer.agree = order,agree
+    if patience := recipe.early_stopping_patience: trainer.add_callback(EarlyStoppingCallback(patience))
     trainer.remove_callback(PrinterCallback)
     trainer.watch,trainer.store = watch,partial(_store, part=part, recipe=recipe)
     return trainer
 
+# %% ../nbs/07_train.ipynb #a1ccabcf
 def _reports(recipe, part):
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(part/"tensorboard")
     return [r for r in recipe.report_to.replace(" ", "").split(",") if r]
 
 def _store(trainer, part, recipe):
     "A written checkpoint into its place, with how long metrics.jsonl was then"
-    step = trainer.state.global_step
-    keep(Path(trainer.args.output_dir)/f"checkpoint-{step}", part/"checkpoints", recipe.save_total_limit,
-         trainer.state.best_global_step, step=step, steps=trainer.state.max_steps,
-         best_step=trainer.state.best_global_step, metrics=(part/"metrics.jsonl").stat().st_size)
+    step,best = trainer.state.global_step,trainer.state.best_global_step
+    written = Path(trainer.args.output_dir)/f"checkpoint-{step}"
+    once(lambda: keep(written, part/"checkpoints", recipe.save_total_limit, best, step=step, best_step=best,
+                      steps=trainer.state.max_steps, metrics=(part/"metrics.jsonl").stat().st_size))
 
 class _Flow(TrainerCallback):
     "Look at the held-out data at the end too; stop after the step when asked to"
@@ -187,42 +223,48 @@ class _Flow(TrainerCallback):
         if state.global_step >= state.max_steps and args.eval_strategy != "no": control.should_evaluate = True
         self.on_log(args, state, control)
     def on_log(self, args, state, control, **kwargs):
-        if self.stop.asked: control.should_save = control.should_training_stop = True
+        if agree(self.stop.asked): control.should_save = control.should_training_stop = True
 
+# %% ../nbs/07_train.ipynb #7efc3c81
 def _go(trainer, recipe, found, part, stop):
     "Train from the beginning or from `found`; leave the model as it should be kept"
     at,facts = found or (None, {"step": 0, "steps": -1, "best_step": None})
-    if facts["step"] == facts["steps"]: trainer.state.best_global_step = facts["best_step"]; _weights(trainer.model, at)
+    if facts["step"] == facts["steps"]:                        # killed when all was trained
+        trainer.state.best_global_step = facts["best_step"]
+        _weights(trainer.model, at)
     else:
         try: trainer.train(resume_from_checkpoint=str(at) if at else None)
         except Diverged as e: raise _told(e, trainer, recipe, part) from e
-    shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
-    done,steps = trainer.state.global_step,trainer.state.max_steps
-    if stop.asked and done < steps: raise Stopped(
+    done,steps,asked = trainer.state.global_step,trainer.state.max_steps,agree(stop.asked)
+    if not place()[0]: shutil.rmtree(trainer.args.output_dir, ignore_errors=True)    # no rank looks there now
+    if asked and done < steps: raise Stopped(
         f"stopped after step {done} of {steps}; the same command goes on from {_last(part)}")
     if recipe.early_stopping_patience and trainer.state.best_global_step:
         _weights(trainer.model, part/f"checkpoints/checkpoint-{trainer.state.best_global_step}")
 
 def _last(part):
-    return str(kept[-1]) if (kept := checkpoints(part/"checkpoints")) else "the beginning: no checkpoint could be kept"
+    kept = checkpoints(part/"checkpoints")
+    return str(kept[-1]) if kept else "the beginning: no checkpoint could be kept"
 
 def _told(e, trainer, recipe, part):
     step = trainer.state.global_step
-    if not any(step_of(c) == step for c in checkpoints(part/"checkpoints")) and step: trainer._save_checkpoint(trainer.model, None)
+    there = [*map(step_of, checkpoints(part/"checkpoints"))]
+    if step and step not in there: trainer._save_checkpoint(trainer.model, None)
     return Diverged(f"step {step + 1}: {e}; the weights before it are in {_last(part)}; lower learning_rate "
                     f"(now {recipe.learning_rate}), or look at those records")
 
 def _weights(model, checkpoint):
     "The weights of a checkpoint into the model that wrote it"
-    if not hasattr(model, "peft_config"): model.load_state_dict(load_file(checkpoint/"model.safetensors"), strict=False)
-    else: set_peft_model_state_dict(model, load_file(checkpoint/"adapter_model.safetensors"))
+    if hasattr(model, "peft_config"):
+        set_peft_model_state_dict(model, load_file(checkpoint/"adapter_model.safetensors"))
+    else: model.load_state_dict(load_file(checkpoint/"model.safetensors"), strict=False)
 
 # %% ../nbs/07_train.ipynb #cf220666
-def _keep(run, part, recipe, given, model, tokenizer, rows)->Path:
+def _keep(run, part, recipe, given, model, tokenizer, rows, state=None)->Path:
     "Complete the directory, then put it in the old one's place"
     name = "model" if recipe.method == "full" else "adapter"
     shutil.rmtree(part/name, ignore_errors=True)
-    model.save_pretrained(part/name); tokenizer.save_pretrained(part/name)
+    model.save_pretrained(part/name, state_dict=state); tokenizer.save_pretrained(part/name)
     (part/"recipe.yaml").write_text(yaml.safe_dump(asdict(recipe), sort_keys=False), encoding="utf-8")
     tokens = sum(len(r["input_ids"]) for r in rows)
     last = json.loads((part/"metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
