@@ -78,7 +78,9 @@ def test_ctrl_c_is_as_good_as_sigterm(small, tmp_path):
 
 
 def test_early_stopping_goes_on_too(small, tmp_path):
-    recipe = dataclasses.replace(small, eval_data=small.data, eval_steps=2, early_stopping_patience=2, learning_rate=.3,
+    held = tmp_path/"held.jsonl"                  # what is learnt makes these answers less likely, after a while
+    held.write_text(Path(small.data).read_text().replace("* *", "* 11"))
+    recipe = dataclasses.replace(small, eval_data=str(held), eval_steps=2, early_stopping_patience=2, learning_rate=.02,
                                  num_train_epochs=20, save_total_limit=1)
     whole = finetune(recipe, tmp_path/"whole")
     looks = {x["step"]: x["eval_loss"] for x in lines(whole) if "eval_loss" in x}
