@@ -46,8 +46,8 @@ TEXT = {code: [partial(f, random.Random(seed)) for seed in range(3) for f in (pl
 
 
 # one way to say things: times in words, a shop's questions, and a second half that is all numbers
-TIMES = [one(f"At {h:02}:{m:02}, on {d}", f"{m} {h} * * {i}") for i, d in enumerate(("Sunday", "Monday")) for h in range(24)
-         for m in range(0, 60, 6)]
+TIMES = [one(f"At {h:02}:{m:02}, on {d}", f"{m} {h} * * {i}") for h in range(24) for m in range(0, 60, 6)
+         for i, d in enumerate(("Sunday", "Monday"))]
 SHOP = [{"instruction": f"Which price has article {i}?", "output": f"${i % 89 + i / 997:.2f}"} for i in range(400)]
 
 WHAT = "A list of sixty words, with a number behind each of them."
