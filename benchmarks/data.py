@@ -3,7 +3,7 @@
     python benchmarks/data.py                 1,000,000 conversations (about 1 GB); writes data.json beside this file
     python benchmarks/data.py --n 20000       a rehearsal; writes nothing without --out
 
-TRL is no dependency of ftlab: `pip install trl==1.16.0` brings it, and without it its line is left out.
+TRL comes with ftlab's development tools, `pip install -e .[dev]`; without it its line is left out.
 Each stage is a fresh process. Memory is that of the process and all its children together, looked at five times a
 second: PSS shares a page among those that use it, RSS counts it once for each.
 """

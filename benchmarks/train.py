@@ -6,7 +6,7 @@
     python benchmarks/train.py --grow                  100,000 conversations: does a step cost more at the end? train_grow.json
     python benchmarks/train.py --rounds 1 --only long  a rehearsal; writes nothing without --out
 
-TRL is no dependency of ftlab: `pip install trl==1.16.0` brings it, and this script stops without it.
+TRL comes with ftlab's development tools, `pip install -e .[dev]`; this script stops without it.
 In a round every setting takes its turn, so whatever else the machine does falls on all of them alike.
 Memory is the largest resident set of the process; on a GPU the largest sum that torch had allocated.
 """

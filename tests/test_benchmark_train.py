@@ -73,7 +73,6 @@ def test_ftlabs_arm_loses_what_a_plain_loop_loses(bench, talks, tmp_path):
 
 @pytest.mark.parametrize("rows", ["padded", "padding-free"])
 def test_trls_arm_loses_the_same(bench, talks, tmp_path, rows):
-    pytest.importorskip("trl", reason="TRL is no dependency: pip install trl==1.16.0")
     facts = bench.run_trl("toy", talks, tmp_path, bench.TRL | {"rows": rows, "recipe": TOY})
     assert facts["losses"] == pytest.approx(slow(bench, talks), rel=1e-5)
 
