@@ -124,4 +124,4 @@ def test_library_away_from_the_clone(away):
         print(sorted(p.name for p in run.iterdir()))
     """)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip().endswith("['adapter', 'manifest.json', 'metrics.jsonl', 'recipe.yaml']")
+    assert done.stdout.strip().endswith("['adapter', 'checkpoints', 'manifest.json', 'metrics.jsonl', 'recipe.yaml']")
