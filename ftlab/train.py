@@ -53,8 +53,10 @@ class _Watch(TrainerCallback):
 
     def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
         if agree(self.bad): self._stop(self.bad or "the loss of another process is not finite")
-        for name,p in model.named_parameters():
-            if p.grad is not None and not torch.isfinite(p.grad).all():
+        grads = {name: p.grad for name,p in model.named_parameters() if p.grad is not None}
+        if torch.stack(torch._foreach_norm([*grads.values()])).isfinite().all(): return   # one look at all
+        for name,grad in grads.items():
+            if not torch.isfinite(grad).all():
                 self._stop(f"the gradient of {name} is not finite")
 
     def on_log(self, args, state, control, logs=None, **kwargs):
@@ -170,7 +172,7 @@ def _train(run, part, recipe, overwrite, report, rows=None)->Path:
         trainer = _trainer(model, sure, rows, held, part, tokenizer.pad_token_id, report, stop)
         _go(trainer, recipe, found, part, stop)
     state = full_state(trainer)
-    return once(_keep, run, part, recipe, given, model, tokenizer, rows, state)
+    return once(_keep, run, part, recipe, given, dtype, model, tokenizer, rows, state)
 
 # %% ../nbs/07_train.ipynb #edfd17db
 def _trainer(model, recipe, rows, held, part, pad_token_id, report, stop):
@@ -260,7 +262,7 @@ def _weights(model, checkpoint):
     else: model.load_state_dict(load_file(checkpoint/"model.safetensors"), strict=False)
 
 # %% ../nbs/07_train.ipynb #cf220666
-def _keep(run, part, recipe, given, model, tokenizer, rows, state=None)->Path:
+def _keep(run, part, recipe, given, dtype, model, tokenizer, rows, state=None)->Path:
     "Complete the directory, then put it in the old one's place"
     name = "model" if recipe.method == "full" else "adapter"
     shutil.rmtree(part/name, ignore_errors=True)
@@ -271,7 +273,7 @@ def _keep(run, part, recipe, given, model, tokenizer, rows, state=None)->Path:
     saved = {p.name: sha256(p) for p in sorted((part/name).glob("*.safetensors"))}
     trains = sum(p.numel() for p in model.parameters() if p.requires_grad)
     write_json(part/"manifest.json", manifest(**given, recipe=sha256(part/"recipe.yaml"), saved=saved,
-        model=recipe.model, weights=recipe.weights, dtype=str(dtype_of(recipe)),
+        model=recipe.model, weights=recipe.weights, dtype=f"torch.{dtype}",
         conversations=len(rows), tokens=tokens, seconds=last["seconds"],
         taught=sum(l != IGNORE_INDEX for r in rows for l in r["labels"])/tokens, trainable=trains))
     write_card(part)
