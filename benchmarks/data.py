@@ -210,16 +210,19 @@ def measure(name, path):
         done.set(); watch.join()
     if run.returncode: raise SystemExit(f"{name} failed:\n{err[-3000:]}")
     facts = json.loads(out.splitlines()[-1])
+    for key, size in facts.pop("end").items(): peak[key] = max(peak[key], size)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {**facts, "seconds": seconds, "cpu_seconds": cpu, "peak_pss_gb": peak["pss"] / 1e9, "peak_rss_gb": peak["rss"] / 1e9,
             "processes": peak["processes"]}
 
 
 def stage(name, path, folder):
-    "Inside the fresh process"
+    "Inside the fresh process, which looks at its own memory at the end: a short stage may be over between two looks from outside"
+    import psutil
     start = time.perf_counter()
     facts = STAGES[name](Path(path), Path(folder))
-    print("\n" + json.dumps(facts | {"work_seconds": time.perf_counter() - start}))
+    seconds, held = time.perf_counter() - start, psutil.Process().memory_full_info()
+    print("\n" + json.dumps(facts | {"work_seconds": seconds, "end": {"pss": held.pss, "rss": held.rss}}))
 
 
 def there(name):
