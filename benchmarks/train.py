@@ -1,6 +1,6 @@
 """`ftlab train` against TRL's SFTTrainer: the same conversations, base, adapter and loss, each run in a fresh process.
 
-    python benchmarks/train.py                         three workloads, 5 rounds; writes train.json beside this file
+    python benchmarks/train.py                         four workloads, 5 rounds; writes train.json beside this file
     python benchmarks/train.py --try                   every setting of TRL once, to find its best: train_tried.json;
                                                        what is not in there is tried before the comparison
     python benchmarks/train.py --grow                  100,000 conversations: does a step cost more at the end? train_grow.json
@@ -25,23 +25,33 @@ HERE, MODEL = Path(__file__).resolve().parent, "smollm2-135m-instruct"
 sys.path.insert(0, str(HERE))
 
 # batch: conversations in a step; steps: how many are timed, after WARM that are not
-WORK = {"shared": {"batch": 16, "steps": 4, "max_length": 256}, "humaneval": {"batch": 8, "steps": 2, "max_length": 1024},
-        "long": {"batch": 2, "steps": 1, "max_length": 2048}}
+WORK = {"shared": {"batch": 8, "steps": 4, "max_length": 256}, "cron": {"batch": 16, "steps": 4, "max_length": 256},
+        "humaneval": {"batch": 8, "steps": 2, "max_length": 1024}, "long": {"batch": 2, "steps": 2, "max_length": 2048}}
 WARM = 1
-GOALS = {"shared": (4.5, 4.), "humaneval": (3., 2.5), "long": (1.5, 1.3)}    # against TRL as installed, and with our malloc
+GOALS = {"shared": (4.5, 4.), "cron": (4.5, 4.), "humaneval": (3., 2.5), "long": (1.5, 1.3)}  # TRL as installed, with our malloc
 MEMORY, UTILISATION, GROWTH = .75, .6, .1
 TRL = {"by": "trl", "base": "float32", "autocast": False, "rows": "padded", "attention": "sdpa", "checkpointing": False}
 
 
 # ---- conversations
 
+PROMPT = ("You turn schedules that people type in plain English into cron expressions. Answer with the expression alone: five "
+          "fields with single spaces between them, which are minute, hour, day of the month, month and day of the week. "
+          "Write numbers, not names; Sunday is 0, and hours go from 0 to 23.")
+
+
 def shared(tokenizer, n, given):
-    "The worked task: a schedule in plain English under a system prompt, answered by a cron expression"
+    "The worked task under a system prompt of a usual length: three quarters of a conversation are the same in all"
+    return cron(tokenizer, n, given, PROMPT)
+
+
+def cron(tokenizer, n, given, system=None):
+    "The worked task as the course trains it: a schedule in plain English, a cron expression; a third is the same in all"
     from ftlab.cron import SYSTEM
     path = HERE.parent / "data/cron/train.jsonl"
     if not path.is_file(): raise SystemExit(f"{path} is not there; `python data/cron/make.py --check` makes it")
     lines = random.Random(0).sample(path.read_text(encoding="utf-8").splitlines(), n)
-    return [[{"role": "system", "content": SYSTEM}, *json.loads(line)["messages"]] for line in lines]
+    return [[{"role": "system", "content": system or SYSTEM}, *json.loads(line)["messages"]] for line in lines]
 
 
 def humaneval(tokenizer, n, given):
@@ -81,7 +91,7 @@ def make(work, path, steps, given):
     from transformers import AutoTokenizer
 
     from ftlab.core import model_path
-    talks = {"shared": shared, "humaneval": humaneval, "long": long}[work](
+    talks = {"shared": shared, "cron": cron, "humaneval": humaneval, "long": long}[work](
         AutoTokenizer.from_pretrained(model_path(MODEL)), WORK[work]["batch"] * steps, given)
     path.write_text("".join(json.dumps({"messages": m}) + "\n" for m in talks), encoding="utf-8")
 
