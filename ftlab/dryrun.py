@@ -21,10 +21,11 @@ from .core import EMBEDDED, _is_hub_id, device, seed_everything
 from .data import READING
 from .doctor import doctor, gate
 from .engine import adapt, base_model, dtype_of, keep_pages
-from .fit import advise, fits, gpu_size, show_size
+from .fit import advise, fits, gpu_size, gpus_needed, show_size
 from .memory import Plan, budget, has_formula
-from .pack import common_prefix, use_packing
+from .pack import common_prefix
 from .pieces import _kept
+from .ranks import shares
 from .recipe import Recipe, allowed, encoded, load_tokenizer
 from .rehearse import fake_run
 from .shapes import load_shapes
@@ -90,12 +91,9 @@ def _fullest(recipe, batch, most, lengths=(), taught=(), shared=0):
 # %% ../nbs/07b_dryrun.ipynb #4f0f86af
 def _plan(recipe, gpus=1, parallel="fsdp"):
     "The recipe as lesson 4 sees a run; several GPUs share the step that one would take"
-    batch,turns = recipe.per_device_train_batch_size,recipe.gradient_accumulation_steps
-    rows = math.gcd(turns, gpus)
-    if batch % (gpus//rows): raise ValueError(f"{gpus} GPUs can't share a step of {batch} conversations "
-        f"in {turns} turns; set one of them to a multiple of {gpus//rows}")
+    batch,turns = shares(recipe, gpus)
     return Plan(recipe.method, recipe.r, recipe.target_modules, gpus=gpus, parallel=parallel,
-                batch=batch*rows//gpus, accumulation=turns//rows, length=recipe.max_length,
+                batch=batch, accumulation=turns, length=recipe.max_length,
                 checkpointing=recipe.gradient_checkpointing,
                 optimizer="adamw" if recipe.optim == "adamw" else "adamw8bit")
 
@@ -145,7 +143,6 @@ def _measure(recipe, rows, steps=3, most=60.):
     keep_pages(); seed_everything(recipe.seed)
     base,tokenizer = base_model(short)
     model = adapt(base, short)
-    if recipe.packing: use_packing(model if recipe.method == "full" else model.get_base_model())
     with TemporaryDirectory() as folder, suppress(_Enough):
         trainer = _trainer(model, short, rows, None, Path(folder), tokenizer.pad_token_id, report,
                            StopRequests())
@@ -280,7 +277,7 @@ def _notes(recipe, dtype, machine):
 # %% ../nbs/07b_dryrun.ipynb #ef691e83
 def _reporters(recipe):
     "Are the programs that `report_to` names installed? Asked before anything else is done"
-    names = [r for r in recipe.report_to.replace(" ", "").split(",") if r not in ("", "none", "all")]
+    names = [r for r in recipe.reporters() if r not in ("none", "all")]
     integrations.integration_utils.get_reporting_integration_callbacks(names)    # refuses an unknown one
     absent = set(names) - set(integrations.get_available_reporting_integrations())
     if absent: raise ModuleNotFoundError(f"report_to: {', '.join(sorted(absent))} is not installed; "
@@ -316,10 +313,8 @@ def _memory(recipe, machine, predict, parallel):
     plan,size = _plan(recipe, machine["gpus"], parallel),machine["bytes"]
     need = predict(shapes, plan)
     if fits(need, size): return need,True,[],None
-    more = lambda n: fits(predict(shapes, replace(plan, gpus=n, parallel="fsdp")), size)
     alone = machine["name"] == "memory" or not has_formula(shapes)
-    counts = [n for n in (2, 4, 8, 16, 32, 64) if n > plan.gpus and not alone]
-    share = next(filter(more, counts), None)
+    share = None if alone else gpus_needed(shapes, plan, size, 64, predict)
     return need,False,[_change(s, plan.gpus) for s in advise(shapes, plan, size, predict=predict)],share
 
 # %% ../nbs/07b_dryrun.ipynb #08e87b5a

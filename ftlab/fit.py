@@ -102,8 +102,9 @@ def gpus_needed(
     plan:Plan,     # as wanted, on one GPU
     gpu_bytes:int, # memory of each
     most:int=1024, # tried at most
+    predict=budget, # (shapes, plan) -> what a GPU holds
 )->int|None:       # the least power of two that is enough with FSDP; None if no number is
     "How many GPUs share the plan"
     counts = [2**k for k in range(most.bit_length()) if 2**k <= most]
-    need = lambda n: budget(shapes, replace(plan, gpus=n, parallel="fsdp"))
+    need = lambda n: predict(shapes, replace(plan, gpus=n, parallel="fsdp"))
     return next((n for n in counts if fits(need(n), gpu_bytes)), None)

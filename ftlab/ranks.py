@@ -21,6 +21,7 @@ from accelerate.data_loader import SeedableRandomSampler
 from accelerate.state import AcceleratorState
 from torch.utils.data import Sampler
 from transformers import TrainerCallback
+from .engine import wants_fsdp
 from .recipe import Recipe
 from .tokens import IGNORE_INDEX
 
@@ -147,7 +148,7 @@ def as_asked(
     size:int,      # processes that were started
 ):
     "RuntimeError if Trainer does other than was asked: in processes, GPUs or shards"
-    state,fsdp = trainer.accelerator.state,os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
+    state,fsdp = trainer.accelerator.state,wants_fsdp()
     if state.num_processes != size: raise RuntimeError(
         f"{size} processes were started, and accelerate trains in {state.num_processes}")
     if trainer.args.n_gpu > 1: raise RuntimeError(

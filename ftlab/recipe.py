@@ -7,7 +7,7 @@ __all__ = ['Recipe', 'read_recipe', 'load_tokenizer', 'templated', 'allowed', 'p
 
 # %% ../nbs/06e_recipe.ipynb #0e704378
 import math
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
@@ -65,12 +65,15 @@ class Recipe:
     save_total_limit:int = 2            # how many of them are kept
     report_to:str = "none"              # tensorboard, trackio, …: transformers' names, with commas
 
+    def reporters(self): return [r for r in self.report_to.replace(" ", "").split(",") if r]
+
 # %% ../nbs/06e_recipe.ipynb #030add48
 def read_recipe(
-    source:str|Path, # a YAML file, or the name of a shipped recipe
-    **changes,       # fields to set on top
+    source:str|Path|Recipe, # a YAML file, the name of a shipped recipe, or a recipe
+    **changes,              # fields to set on top
 )->Recipe:
-    "A recipe from a file or a shipped name, with changes"
+    "A recipe from a file, a shipped name or another recipe, with changes"
+    if isinstance(source, Recipe): return _recipe(asdict(source) | changes)
     shipped = {p.name.removesuffix(".yaml"): p for p in (files("ftlab")/"assets/recipes").iterdir()}
     path = Path(source)
     if not path.is_file():

@@ -26,7 +26,6 @@ from .card import inputs, write_card
 from .checkpoint import Stopped, StopRequests, checkpoints, keep, latest, step_of
 from .engine import PackedTrainer, adapt, base_model, collator, dtype_of, keep_pages, optimizer
 from .memory import peak_rss
-from .pack import use_packing
 from .ranks import (SharedOrder, agree, as_asked, full_state, gathered, once, place, shares, spare,
                          together, total)
 from .recipe import Recipe, prepare, read_recipe, templated
@@ -165,7 +164,6 @@ def _train(run, part, recipe, overwrite, report, rows=None)->Path:
     rows = rows or prepare(recipe, tokenizer)
     held = prepare(recipe, tokenizer, recipe.eval_data) if recipe.eval_data else None
     model = adapt(base, recipe)
-    if recipe.packing: use_packing(model if recipe.method == "full" else model.get_base_model())
     given = once(inputs, recipe, run)
     found = once(_begin, part, recipe, given, dtype, overwrite)
     with StopRequests() as stop:
@@ -209,7 +207,7 @@ def _trainer(model, recipe, rows, held, part, pad_token_id, report, stop):
 # %% ../nbs/07_train.ipynb #a1ccabcf
 def _reports(recipe, part):
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(part/"tensorboard")
-    return [r for r in recipe.report_to.replace(" ", "").split(",") if r]
+    return recipe.reporters()
 
 def _store(trainer, part, recipe):
     "A written checkpoint into its place, with how long metrics.jsonl was then"

@@ -84,14 +84,12 @@ def test_flops_are_those_that_torch_counts(bench, talks, together):
     from torch.utils.flop_counter import FlopCounterMode
 
     from ftlab.engine import _summed, adapt, base_model, collator
-    from ftlab.pack import use_packing
     from ftlab.recipe import prepare
     recipe = bench.recipe_of("toy", talks, dtype="float32", **TOY)
     base, tokenizer = base_model(recipe)
     batch = collator(recipe)(prepare(recipe, tokenizer)[:together])
     sizes = bench.sizes(base)
     model = adapt(base, recipe).train()
-    use_packing(model.get_base_model())
     batch = {k: v for k, v in batch.items() if k not in ("shift_labels", "origins")}
     inplace = {torch.ops.aten.addmm_: lambda to, a, b, **_: 2 * a[0] * a[1] * b[1]}         # torch knows only addmm
     with FlopCounterMode(display=False, custom_mapping=inplace) as count:

@@ -14,7 +14,7 @@ from ftlab.dryrun import _count, _fullest, _measure, _plan, _predictor, _steps, 
 from ftlab.engine import adapt, base_model, collator, optimizer
 from ftlab.fit import fits
 from ftlab.memory import Plan, budget, measure
-from ftlab.pack import packed_loss, use_packing
+from ftlab.pack import packed_loss
 from ftlab.recipe import Recipe, _recipe, load_tokenizer, prepare, read_recipe
 from ftlab.rehearse import fake_run
 from ftlab.shapes import load_shapes
@@ -138,7 +138,7 @@ def test_gpus_that_share():
     assert alone.gpus_needed == 4 and four.fits and forecast(recipe, "48GB", gpus=2).fits     # as its first lines say
     assert "each of 4 GPUs that are not here: 24GB" in str(four)
     assert four.steps == alone.steps and four.memory["weights"] == -(-alone.memory["weights"]//4)   # the step is shared
-    with pytest.raises(ValueError, match="3 GPUs can't share a step of 1 conversations in 16 turns"):
+    with pytest.raises(ValueError, match="1 conversations × 16 rows can't be shared by 3 processes"):
         forecast(recipe, "24GB", gpus=3)
     wide = replace(recipe, per_device_train_batch_size=8, gradient_accumulation_steps=2)
     words = [c["words"] for c in forecast(wide, "12GB", gpus=8).change]
@@ -184,7 +184,6 @@ def test_a_limit_on_length_limits_the_batch():
 def alive(recipe, rows):
     "Bytes of living tensors in two real steps of the engine on the fullest batch"
     lm = adapt(base_model(recipe)[0], recipe).train()
-    if recipe.packing: use_packing(lm if recipe.method == "full" else lm.get_base_model())
     if recipe.gradient_checkpointing: lm.gradient_checkpointing_enable({"use_reentrant": False})
     worst = sorted(rows, key=lambda r: -len(r["labels"]))[:recipe.per_device_train_batch_size]
     inputs = {k: v for k, v in collator(recipe)(worst).items() if k not in ("origins", "shift_labels")}

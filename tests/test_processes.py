@@ -438,7 +438,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from ftlab.core import seed_everything
 from ftlab.engine import adapt, base_model, collator, optimizer
-from ftlab.pack import packed_loss, use_packing
+from ftlab.pack import packed_loss
 from ftlab.ranks import gathered, spare, together, total
 from ftlab.recipe import prepare, read_recipe
 recipe = read_recipe(sys.argv[1])
@@ -447,7 +447,6 @@ with together() as (rank,size):
     base, tokenizer = base_model(recipe)
     rows, model = prepare(recipe, tokenizer), adapt(base, recipe)
     inner = model if recipe.method == "full" else model.get_base_model()
-    use_packing(inner)
     if recipe.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
         if recipe.method != "full": model.enable_input_require_grads()
