@@ -1,5 +1,6 @@
 """After `make course`: put the small outputs of the executed notebooks into nbs/, keep the run's
-receipt as benchmarks/course.json, run the index, write the README and the results page's picture."""
+receipt as benchmarks/course.json, run the index, write the README and the results page's picture.
+With the word `index`, only the last of that: the index and the README, from what benchmarks/ holds."""
 import json
 import re
 import shutil
@@ -60,10 +61,12 @@ def picture():
     print(f"docs/results.png: {(ROOT / 'docs/results.png').stat().st_size / 1000:.0f} kB")
 
 
-if not (DONE / "summary.json").exists(): sys.exit("no build/course/summary.json; run `make course` first")
-for p in sorted((ROOT / "nbs").glob("[0-9]*.ipynb")):
-    if (DONE / p.name).exists(): refresh(p)
-shutil.copy(DONE / "summary.json", ROOT / "benchmarks/course.json")
+index_only = sys.argv[1:] == ["index"]
+if not index_only:
+    if not (DONE / "summary.json").exists(): sys.exit("no build/course/summary.json; run `make course` first")
+    for p in sorted((ROOT / "nbs").glob("[0-9]*.ipynb")):
+        if (DONE / p.name).exists(): refresh(p)
+    shutil.copy(DONE / "summary.json", ROOT / "benchmarks/course.json")
 subprocess.run([Path(sys.executable).parent / "jupyter", "nbconvert", "--to", "notebook", "--inplace",
                 "--execute", "--log-level=ERROR", ROOT / "nbs/index.ipynb"], check=True)
 index = json.loads((ROOT / "nbs/index.ipynb").read_text(encoding="utf-8"))
@@ -76,4 +79,4 @@ index["metadata"] = {"kernelspec": {"display_name": "python3", "language": "pyth
 (ROOT / "nbs/index.ipynb").write_text(
     json.dumps(index, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
 subprocess.run([sys.executable, ROOT / "scripts/readme.py"], check=True)
-picture()
+if not index_only: picture()
