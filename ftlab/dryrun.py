@@ -26,7 +26,7 @@ from .memory import Plan, budget, has_formula
 from .pack import common_prefix
 from .pieces import _kept
 from .ranks import shares
-from .recipe import Recipe, allowed, encoded, load_tokenizer
+from .recipe import Recipe, allowed, encoded, load_tokenizer, reporters
 from .rehearse import fake_run
 from .shapes import load_shapes
 from .tokens import IGNORE_INDEX
@@ -277,7 +277,7 @@ def _notes(recipe, dtype, machine):
 # %% ../nbs/07b_dryrun.ipynb #ef691e83
 def _reporters(recipe):
     "Are the programs that `report_to` names installed? Asked before anything else is done"
-    names = [r for r in recipe.reporters() if r not in ("none", "all")]
+    names = [r for r in reporters(recipe) if r not in ("none", "all")]
     integrations.integration_utils.get_reporting_integration_callbacks(names)    # refuses an unknown one
     absent = set(names) - set(integrations.get_available_reporting_integrations())
     if absent: raise ModuleNotFoundError(f"report_to: {', '.join(sorted(absent))} is not installed; "

@@ -28,7 +28,7 @@ from .engine import PackedTrainer, adapt, base_model, collator, dtype_of, keep_p
 from .memory import peak_rss
 from .ranks import (SharedOrder, agree, as_asked, full_state, gathered, once, place, shares, spare,
                          together, total)
-from .recipe import Recipe, prepare, read_recipe, templated
+from .recipe import Recipe, prepare, read_recipe, reporters, templated
 from .tokens import IGNORE_INDEX
 
 # %% ../nbs/07_train.ipynb #a1f976ec
@@ -207,7 +207,7 @@ def _trainer(model, recipe, rows, held, part, pad_token_id, report, stop):
 # %% ../nbs/07_train.ipynb #a1ccabcf
 def _reports(recipe, part):
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(part/"tensorboard")
-    return recipe.reporters()
+    return reporters(recipe)
 
 def _store(trainer, part, recipe):
     "A written checkpoint into its place, with how long metrics.jsonl was then"

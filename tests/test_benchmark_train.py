@@ -129,11 +129,11 @@ def test_a_comparison(bench, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(bench.subprocess, "run", run)
     monkeypatch.setattr(bench, "HERE", tmp_path)
     monkeypatch.setattr(bench, "version", lambda: "made up")
-    monkeypatch.setattr(sys, "argv", ["train.py", "--only", "shared", "--rounds", "2", "--out", str(tmp_path / "out.json")])
+    monkeypatch.setattr(sys, "argv", ["train.py", "--only", "cron", "--rounds", "2", "--out", str(tmp_path / "out.json")])
     bench.main()
-    assert len(json.loads(log.read_text(encoding="utf-8"))["tried"]["shared"]) == len([*bench.settings()])
+    assert len(json.loads(log.read_text(encoding="utf-8"))["tried"]["cron"]) == len([*bench.settings()])
     facts = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
-    found, runs = facts["found"]["shared"], facts["runs"]["shared"]
+    found, runs = facts["found"]["cron"], facts["runs"]["cron"]
     assert found["ratio"] == found["ratio_same_malloc"] == 1.6 and found["memory"] == .5 and found["utilisation"] == .5
     assert found["losses_apart"] is None and found["losses_apart_float32"] == pytest.approx(1e-6, rel=1e-3)
     assert [len(r) for r in runs.values()] == [2, 2, 2, 1, 1] and [*runs][1] == "TRL (bfloat16 and autocast, bfd)"
