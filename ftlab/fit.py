@@ -99,12 +99,12 @@ def advise(
 # %% ../nbs/04c_fit.ipynb #95767648
 def gpus_needed(
     shapes:Shapes, # from `load_shapes`
-    plan:Plan,     # as wanted, on one GPU
+    plan:Plan,     # as wanted; no fewer GPUs than it has are tried
     gpu_bytes:int, # memory of each
     most:int=1024, # tried at most
     predict=budget, # (shapes, plan) -> what a GPU holds
 )->int|None:       # the least power of two that is enough with FSDP; None if no number is
     "How many GPUs share the plan"
-    counts = [2**k for k in range(most.bit_length()) if 2**k <= most]
+    counts = [2**k for k in range(most.bit_length()) if plan.gpus <= 2**k <= most]
     need = lambda n: predict(shapes, replace(plan, gpus=n, parallel="fsdp"))
     return next((n for n in counts if fits(need(n), gpu_bytes)), None)

@@ -71,8 +71,8 @@ def test_another_point(recipe, learn, tmp_path, change):
 def test_diverged_is_a_result(recipe, learn, tmp_path):
     calls, raises = learn
     raises[9.] = Diverged("step 3: the loss is nan")
-    got = sweep(recipe, rates(9., .1), tmp_path / "s", told := [].append)
-    assert told is not None and [p["loss"] for p in got] == [None, .1] and got[0]["why"] == "step 3: the loss is nan"
+    got = sweep(recipe, rates(9., .1), tmp_path / "s", (told := []).append)
+    assert told == got and [p["loss"] for p in got] == [None, .1] and got[0]["why"] == "step 3: the loss is nan"
     assert sweep(recipe, rates(9.), tmp_path / "s")[0]["loss"] is None and calls == [9., .1]
     arms = at_best([p | {"arm": 1} for p in got], "arm")
     assert arms[1]["learning_rate"] == .1 and arms[1]["edge"]
