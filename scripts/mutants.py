@@ -1,7 +1,8 @@
 """Break each exported module, one way at a time, and run its own notebook: does an assertion notice?
 Three ways: a constant changed, a sign or comparison flipped, a statement dropped. A mutant that Python
 stops by itself (an undefined name, say) tells nothing about the lesson: it is counted, and the next is drawn.
-  python scripts/mutants.py [NOTEBOOK ...] [--each N]     writes benchmarks/mutants.json"""
+  python scripts/mutants.py [NOTEBOOK ...] [--each N]     writes benchmarks/mutants.json; with notebooks named,
+                                                          what it says of the others stays"""
 import argparse
 import ast
 import copy
@@ -111,13 +112,16 @@ def main():
         return rows
 
     with ThreadPoolExecutor(2) as ex: rows = [row for part in ex.map(one, jobs) for row in part]
+    receipt = ROOT / "benchmarks/mutants.json"
+    if ask.notebooks and receipt.exists():
+        rows += [r for r in json.loads(receipt.read_text(encoding="utf-8"))["mutants"] if r["notebook"] not in stems]
+    rows.sort(key=lambda r: r["notebook"])
     count = {v: sum(r["verdict"] == v for r in rows) for v in ("assertion", "survived", "error")}
     silent = count["assertion"] + count["survived"]
     share = count["assertion"] / max(silent, 1)
     print(f"{silent} mutants that run: {count['assertion']} stopped by an assertion ({share:.0%}), "
           f"{count['survived']} survived; {count['error']} more stopped by themselves")
-    (ROOT / "benchmarks/mutants.json").write_text(
-        json.dumps({"counts": count, "mutants": rows}, indent=1) + "\n", encoding="utf-8")
+    receipt.write_text(json.dumps({"counts": count, "mutants": rows}, indent=1) + "\n", encoding="utf-8")
     sys.exit(share < .9)
 
 
