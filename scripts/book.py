@@ -73,7 +73,7 @@ if ran.returncode: sys.exit("the book has warnings, listed above; mend them and 
 def broken():
     "Links inside the book that lead nowhere, by page"
     for file in OUT.glob("*.html"):
-        for link in re.findall(r'href="([^"#:?]+)(?:[#?][^"]*)?"', file.read_text(encoding="utf-8")):
+        for link in re.findall(r'<[^<>]* href="([^"#:?]+)(?:[#?][^"]*)?"', file.read_text(encoding="utf-8")):
             if not (file.parent / link).exists(): yield f"{file.name}: {link}"
 
 
