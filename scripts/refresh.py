@@ -36,6 +36,16 @@ def keep(output):
     return out | ({"execution_count": None} if output["output_type"] == "execute_result" else {})
 
 
+def joined(outputs):
+    "What a cell printed as one text, however many pieces the kernel sent it in"
+    out = []
+    for o in outputs:
+        if out and o["output_type"] == out[-1]["output_type"] == "stream":
+            out[-1]["text"] = "".join(out[-1]["text"] + o["text"]).splitlines(True)
+        else: out.append(o)
+    return out
+
+
 def refresh(path):
     "Outputs of build/course/NAME.ipynb into nbs/NAME.ipynb, cell by cell"
     ran = {"".join(c["source"]): c for c in json.loads((DONE / path.name).read_text())["cells"]
@@ -44,7 +54,7 @@ def refresh(path):
     for c in nb["cells"]:
         if c["cell_type"] == "code":
             outs = ran.get("".join(c["source"]), {"outputs": []})["outputs"]
-            c["outputs"] = [k for o in outs if (k := keep(o))]
+            c["outputs"] = joined(k for o in outs if (k := keep(o)))
     path.write_text(json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
     print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
 
