@@ -101,14 +101,16 @@ def _plan(recipe, gpus=1, parallel="fsdp"):
 def _predictor(recipe, dtype, on_gpu, *sizes):
     "What predicts a plan of this recipe: `batch` and `length` become the fullest micro-batch"
     product = not (recipe.lora_dropout or recipe.use_dora)       # as `engine.adapt` decides
+    mask = 0 if not recipe.lora_dropout else 1 if on_gpu else 4
     def predict(shapes, plan):
         tokens,logits,seen = _fullest(recipe, plan.batch, plan.length, *sizes)
         p = replace(plan, batch=1, length=tokens, logits=logits, product=product, adapter_dtype="float32",
+                    dropout_mask=mask, dora=recipe.use_dora and plan.gpus == 1,
                     dtype="float32" if plan.method == "full" else dtype)
         wide = recipe.packing and not on_gpu and p.dtype != "float32" # a CPU packs in 32 bits
         p = replace(p, seen=seen*(1 + wide))
         if p.optimizer == "adamw8bit" and not on_gpu: p = replace(p, optimizer="adamw")
-        if has_formula(shapes): return budget(shapes, p)
+        if has_formula(shapes) and not p.dora: return budget(shapes, p)
         if product and p.method == "lora" and dtype != "float32":    # 2 + 2 + 12 bytes instead of 4 + 4 + 8
             p = replace(p, adapter_dtype=dtype, optimizer={"adamw": "adamw32"}.get(p.optimizer, p.optimizer))
         return fake_run(shapes, p)
@@ -268,8 +270,8 @@ def _change(step, gpus):
 def _notes(recipe, dtype, machine):
     "What the figures leave out"
     if recipe.dtype == "auto" and not machine["here"]: yield f"dtype auto is taken as {dtype} on that GPU"
-    if recipe.lora_dropout and recipe.method != "full": yield "lora_dropout's masks come on top of the memory"
-    if recipe.use_dora: yield "what DoRA computes on the way comes on top of the memory"
+    if recipe.use_dora and machine["gpus"] > 1: yield (
+        "what DoRA computes on the way comes on top of the memory")
     if recipe.method == "full" and dtype == "bfloat16": yield (
         "weights that train stay in 32 bits; activations are counted so too, and autocast keeps some in 16")
     if recipe.eval_data: yield "the looks at eval_data are not in the time"

@@ -19,7 +19,7 @@ _CHOICES = {"method": ("full", "lora", "qlora"), "dtype": tuple(_BYTES), "adapte
             "optimizer": ("adamw", "adamw_foreach", "adamw8bit", "adamw32", "sgd"),
             "attention": ("sdpa", "eager"), "parallel": ("fsdp", "ddp"),
             "checkpointing": (False, True), "double_quant": (False, True),
-            "embeddings": (False, True), "product": (False, True)}
+            "embeddings": (False, True), "product": (False, True), "dora": (False, True)}
 
 # %% ../nbs/04_memory.ipynb #664a1d02
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class Plan:
     logits:int=0             # tokens of a micro-batch whose logits are computed; 0: all of them
     product:bool=False       # lora by `lora.LoRAProduct`: x is kept once, in the model's dtype
     seen:int=0               # tokens that attention keeps, a shared prefix in each conversation; 0: all once
+    dropout_mask:int=0       # lora_dropout's mask, bytes a number: 1 on a GPU, 4 on a CPU; 0: no dropout
+    dora:bool=False          # adapters with a magnitude; for the rehearsal alone
 
     def __post_init__(self):
         for name, least in _LEAST.items():
@@ -51,7 +53,7 @@ class Plan:
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known: raise ValueError(
                 f"{name}={getattr(self, name)!r}: use one of {', '.join(map(str, known))}")
-        for name in ("logits", "seen"):
+        for name in ("logits", "seen", "dropout_mask"):
             if type(getattr(self, name)) is not int or getattr(self, name) < 0: raise ValueError(
                 f"{name}={getattr(self, name)!r}: a whole number, 0 or more")
 
@@ -90,11 +92,14 @@ def _activations(shapes, p):
         return n*block, block, tokens*(4*h + 4 + e*2*h)
     adapted = targets(shapes, p.target)
     names = {l.name.split(".")[-1] for l in adapted}
-    o = e*q*("o_proj" in names and a == e)
+    own = a != e or p.dropout_mask > 0                 # each layer keeps an x of its own
+    o = e*q*("o_proj" in names and not own)
     extra = e*(h*bool(names & _QKV) + h*bool(names & _MLP) + f*("down_proj" in names)) + o*eager
-    if a != e: extra = a*sum(l.in_*l.count for l in adapted)//n
+    if own: extra = (a + p.dropout_mask)*sum(l.in_*l.count for l in adapted)//n
     block += tokens*(extra + a*p.r*sum(l.count for l in adapted)//n)
     unused = 0 if names & _QKV else attention - tokens*o*(not eager)
+    first = next((g for g in (_QKV, {"o_proj"}, _MLP, {"down_proj"}) if g & names), ())
+    unused += tokens*p.dropout_mask*sum(l.in_ for l in adapted if l.name.split(".")[-1] in first)
     return n*block - unused, block, 0
 
 def _scores(p, heads): return p.batch*heads*p.length**2*(p.attention == "eager")
@@ -104,8 +109,9 @@ def budget(
     shapes:Shapes, # from `load_shapes`
     plan:Plan,
 )->dict: # bytes by term, total_bytes; moments: loading, forward, backward, optimizer; peak_bytes, when
-    "What training needs, without dropout, the GPU's context and allocator's rounding."
+    "What training needs, without the GPU's context and its allocator's rounding."
     p, (h, f, n, heads, _, _, vocab) = plan, _sizes(shapes)
+    if p.dora: raise ValueError("the closed form knows no DoRA; rehearse it (`fake_run`)")
     e, tokens, scores = _BYTES[p.dtype], p.batch*p.length, _scores(p, heads)
     terms = _states(shapes, p)
     blocks, one, around = _activations(shapes, p)

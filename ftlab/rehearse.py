@@ -30,11 +30,31 @@ def _linear4(old, double_quant):
             return y if self.bias is None else y + self.bias
     new = Linear4(old.in_features, old.out_features, old.bias is not None, "meta", old.weight.dtype)
     held = lambda n, dtype: torch.nn.Parameter(torch.empty(n, dtype=dtype, device="meta"), False)
-    new.weight, n = held(old.weight.numel()//2, torch.uint8), old.weight.numel()
+    new.dtype, new.weight, n = old.weight.dtype, held(old.weight.numel()//2, torch.uint8), old.weight.numel()
     new.absmax = held(n//64, torch.uint8 if double_quant else torch.float32)
     if double_quant: new.nested = held(n//64//256, torch.float32)
     new.tables = held(1092//4 if double_quant else 64//4, torch.float32)
     return new
+
+def _dense(layer):
+    "The weight as peft's DoRA asks for it, which needs every number of it"
+    if layer.weight.ndim == 2: return layer.weight
+    return layer.weight.new_empty((layer.out_features, layer.in_features), dtype=layer.dtype)
+
+def _masked(size):
+    "Dropout that keeps a mask of so many bytes a number"
+    import torch
+    class Mask(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(torch.empty(x.numel()*size, dtype=torch.uint8))
+            return torch.empty_like(x)
+        @staticmethod
+        def backward(ctx, grad): return torch.empty_like(grad)
+    class Masked(torch.nn.Module):
+        def forward(self, x): return Mask.apply(x)
+    return Masked()
+
 
 # %% ../nbs/04b_rehearse.ipynb #f8213252
 def _optimizer(kind, params):
@@ -87,9 +107,11 @@ def _fake_model(shapes, p, mode):
         for name in match(names, "all-linear"):
             net.set_submodule(name, _linear4(net.get_submodule(name), p.double_quant))
     if p.method != "full":
-        config = peft.LoraConfig(r=p.r, target_modules=match(names, p.target),
+        config = peft.LoraConfig(r=p.r, target_modules=match(names, p.target), use_dora=p.dora,
                                  modules_to_save=["embed_tokens", "lm_head"] if p.embeddings else None)
         net = peft.get_peft_model(net, config, autocast_adapter_dtype=False)
+        for m in net.modules() if p.dropout_mask else ():
+            if hasattr(m, "lora_dropout"): m.lora_dropout["default"] = _masked(p.dropout_mask)
         for q in net.parameters():
             if q.requires_grad: q.data = q.data.to(getattr(torch, p.adapter_dtype))
     if p.checkpointing:
@@ -115,9 +137,10 @@ def fake_run(
     unpacked = mock.patch("transformers.masking_utils.find_packed_sequence_indices", lambda ids: None)
     if p.gpus > 1: raise ValueError(f"gpus={p.gpus}: one GPU can be rehearsed; for several use `budget`")
     if p.method != "full": lora_params(shapes, p.r, p.target)      # refuses a rank or a target that cannot be
-    net = _fake_model(shapes, p, mode)
+    dense = mock.patch("peft.tuners.lora.dora.dequantize_module_weight", _dense)
+    with dense: net = _fake_model(shapes, p, mode)
     trained = [q for q in net.parameters() if q.requires_grad]
-    with mode, unpacked, _live_tensors() as live:
+    with mode, unpacked, dense, _live_tensors() as live:
         live.add([*net.parameters(), *net.buffers()])
         most, marks = {"loading": live.now}, [len(live.trace)]
         step = _optimizer(p.optimizer, trained)

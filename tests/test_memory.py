@@ -38,7 +38,7 @@ def train(net, batch, length, turns=1):
         optimizer.zero_grad()
 
 
-def build(config, method, r, target, dtype):
+def build(config, method, r, target, dtype, **more):
     import peft
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -48,14 +48,14 @@ def build(config, method, r, target, dtype):
     if method == "full": return net
     if method == "qlora": quantize_linears(net)
     target = target if target == "all-linear" else target.split(",")
-    return peft.get_peft_model(net, peft.LoraConfig(r=r, target_modules=target))
+    return peft.get_peft_model(net, peft.LoraConfig(r=r, target_modules=target, **more))
 
 
 def errors(tmp_path, variant, method, target, dtype, *predictors, **more):
     "How far each predictor is from one counted run"
     config, plan = CONFIG | (VARIANTS | OTHERS)[variant], Plan(method, 8, target, 2, 48, dtype, **more)
     (tmp_path/"config.json").write_text(json.dumps(config))
-    net = build(config, method, 8, target, getattr(torch, dtype))
+    net = build(config, method, 8, target, getattr(torch, dtype), lora_dropout=.1*(plan.dropout_mask > 0), use_dora=plan.dora)
     if "attention" in more: net.set_attn_implementation(plan.attention)
     if plan.checkpointing:
         net.enable_input_require_grads()
@@ -94,11 +94,34 @@ def test_options_counted(tmp_path, variant, method, more):
     assert formula < .02 and rehearsed < .005
 
 
+@BOTH
+@pytest.mark.parametrize("method,target,dtype", METHODS[2:])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_dropout_counted(tmp_path, variant, method, target, dtype, checkpointing):
+    both = errors(tmp_path, variant, method, target, dtype, budget, fake_run, dropout_mask=4, checkpointing=checkpointing)
+    assert both[0] < .02 and both[1] < .005
+
+
+@pytest.mark.parametrize("variant", ["gqa", "gemma2"])
+@pytest.mark.parametrize("mask", [0, 4])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_dora_rehearsed(tmp_path, variant, dtype, mask):
+    assert errors(tmp_path, variant, "lora", "all-linear", dtype, fake_run, dropout_mask=mask, dora=True)[0] < .005
+
+
+def test_a_mask_takes_its_bytes():
+    shapes, plan = load_shapes("llama-2-7b"), Plan("qlora", target="q_proj,v_proj", length=512)
+    numbers = 2*31*4096*512                      # no gradient goes below the first block's, so they need no mask
+    for size in (1, 4):
+        masked = replace(plan, dropout_mask=size)
+        for f in (budget, fake_run): assert f(shapes, masked)["peak_bytes"] - f(shapes, plan)["peak_bytes"] == size*numbers
+
+
 SETTINGS = [dict(batch=4, length=512, checkpointing=True), dict(length=1024, attention="eager", checkpointing=True),
             dict(optimizer="adamw8bit", length=64), dict(optimizer="adamw32", length=64),
             dict(optimizer="adamw_foreach", length=64), dict(optimizer="sgd", length=64),
             dict(embeddings=True, length=64), dict(double_quant=False, length=64),
-            dict(target="o_proj,down_proj", attention="eager", length=256)]
+            dict(target="o_proj,down_proj", attention="eager", length=256), dict(dropout_mask=1, length=256)]
 
 
 @BOTH
