@@ -3,6 +3,7 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -145,6 +146,40 @@ def test_kinds(bench):
     assert bench.kind("aten::_scaled_dot_product_flash_attention_for_cpu", [[1, 2, 3, 4]], 49152) == "attention"
     assert bench.kind("aten::exp_", [[64, 49152]], 49152) == "cross entropy"
     assert bench.kind("aten::mul", [[64, 576]], 49152) == "elementwise" and bench.kind("autograd::engine", [], 9) == "other"
+
+
+@pytest.mark.parametrize("more,grew", [(0., 0.), (.3, .3)])
+def test_a_slow_machine_is_not_a_step_that_grows(bench, monkeypatch, capsys, more, grew):
+    "The machine is a third slower in the middle; a step costs `more` at the end: only the second one is told"
+    import ftlab.core
+    import ftlab.train
+    now, steps, at = 0., 1000, 0
+
+    def spend(seconds):
+        nonlocal now
+        now += seconds * (4/3 if 300 < at < 700 else 1)
+
+    class Beside:
+        config, loss = SimpleNamespace(vocab_size=99), SimpleNamespace(backward=lambda: spend(2))
+        def __call__(self, **inputs): return self
+
+    def finetune(recipe, run, report):
+        nonlocal at
+        for at in range(1, steps + 1):
+            spend(4 * (1 + more * (at > 800)))
+            report({"step": at})
+    monkeypatch.setattr(ftlab.core, "load_model", lambda *a: (Beside(), None))
+    monkeypatch.setattr(ftlab.train, "finetune", finetune)
+    monkeypatch.setattr(bench, "time", SimpleNamespace(perf_counter=lambda: now))
+    found = bench.grow(32)
+    assert found["steps"] == steps and found["grew"] == pytest.approx(grew)
+    assert [found[k]["seconds"] for k in ("start", "middle", "end")] == pytest.approx([4, 4*4/3, 4*(1 + more)], rel=1e-3)
+    assert ("MISSED" if more else "met") in capsys.readouterr().out
+
+
+def test_growth_of_real_steps(bench):
+    found = bench.grow(320)
+    assert found["steps"] == 20 and all(v > 0 for k in ("start", "middle", "end") for v in found[k].values())
 
 
 def test_a_missing_file_is_named(bench, tmp_path):
