@@ -74,8 +74,8 @@ def verdict(stem, nb, parameters):
         (Path(d) / "in.ipynb").write_text(json.dumps({k: v for k, v in nb.items() if k != "stem"}))
         code = ("import papermill, sys, json; papermill.execute_notebook(sys.argv[1], sys.argv[2], "
                 "json.loads(sys.argv[3]), kernel_name='python3', execution_timeout=300, progress_bar=False)")
-        try: run([sys.executable, "-c", code, f"{d}/in.ipynb", f"{d}/out.ipynb", json.dumps(parameters)],
-                 cwd=ROOT / "nbs", capture_output=True, timeout=900)
+        try: done = run([sys.executable, "-c", code, f"{d}/in.ipynb", f"{d}/out.ipynb", json.dumps(parameters)],
+                        cwd=ROOT / "nbs", capture_output=True, timeout=900)
         except TimeoutExpired: return "error", "time-out"
         out = Path(d) / "out.ipynb"
         cells = json.loads(out.read_text())["cells"] if out.exists() else []
@@ -83,7 +83,7 @@ def verdict(stem, nb, parameters):
         for o in c.get("outputs", []):
             if o["output_type"] == "error":
                 return ("assertion" if o["ename"] == "AssertionError" else "error"), "".join(c["source"])[:60]
-    return ("survived", "") if cells else ("error", "did not run")
+    return ("survived", "") if cells and not done.returncode else ("error", "did not run to its end")
 
 
 def main():
