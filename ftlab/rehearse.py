@@ -55,7 +55,6 @@ def _masked(size):
         def forward(self, x): return Mask.apply(x)
     return Masked()
 
-
 # %% ../nbs/04b_rehearse.ipynb #f8213252
 def _optimizer(kind, params):
     "An optimiser that holds its state already; step() makes what it would make on the way"
