@@ -714,17 +714,19 @@ def serve(model: Model,
 def course(words: A[list[str], Arg(metavar="[NOTEBOOK]… [KEY=VALUE]…",
                                    help="Notebooks such as 02_lora, all if left out; parameters to change.")] = None,
            profile: A[str, Opt(help="A map in nbs/profiles.yaml: smoke, cpu or gpu.")] = "cpu",
-           start: A[str, Opt("--from", metavar="NAME", help="Begin with this notebook.")] = ""):
+           start: A[str, Opt("--from", metavar="NAME", help="Begin with this notebook.")] = "",
+           jobs: A[int, Opt(min=0, help="Notebooks at work at once; 0: as the profile says.")] = 0):
     """Run the course's notebooks in a profile; needs a clone.
 
     Example: ftlab run 01_decide 02_lora --profile smoke seed=7
     """
     _need("course", "papermill", "ipykernel")
-    from ftlab.course import home, plan, run_course
+    from ftlab.course import home, run_course
+    from ftlab.plan import plan
     names = [w for w in words or [] if "=" not in w]
     changes = dict(w.split("=", 1) for w in words or [] if "=" in w)
     plan(home(), profile, names, start or None, changes)   # a wrong name is told on stderr, before anything runs
-    raise typer.Exit(run_course(names, profile, start or None, changes))
+    raise typer.Exit(run_course(names, profile, start or None, changes, jobs=jobs))
 
 
 # ---- the way in

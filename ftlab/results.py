@@ -80,10 +80,12 @@ def collect(
                                 for k in ("run", "facts") if k in e["parameters"]))
     minutes,peaks,gpu = ({n: e[k] for n,e in done.items() if k in e}
                          for k in ("minutes", "peak_gb", "gpu_gb"))
+    total = sum(e.get("share", e["minutes"]) for e in done.values())      # two may have run at once
+    most = max((e.get("beside_gb", e["peak_gb"]) for e in done.values()), default=0)
     s = {"profile": profile, "time": max((e["time"] for e in done.values()), default=""),
          "commit": ", ".join(sorted({e["commit"] for e in done.values()})), **_learnt(read),
-         "minutes": minutes and minutes | {"total": round(sum(minutes.values()), 3)},
-         "peak_gb": peaks and peaks | {"total": max(peaks.values())},    # one runs at a time
+         "minutes": minutes and minutes | {"total": round(total, 3)},
+         "peak_gb": peaks and peaks | {"total": most},
          "gpu_gb": gpu, "hashes": _hashes(root, read("manifest.json"))}
     s = {k: v for k,v in s.items() if v not in ({}, [], None, "")}
     write_json(build/"summary.json", s)

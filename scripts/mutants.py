@@ -87,7 +87,7 @@ def verdict(stem, nb, parameters):
 
 
 def main():
-    from ftlab.course import plan
+    from ftlab.plan import plan
     ask = argparse.ArgumentParser(description=__doc__)
     ask.add_argument("notebooks", nargs="*")
     ask.add_argument("--each", type=int, default=1)

@@ -11,7 +11,7 @@ from pathlib import Path
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
-from ftlab.course import parameters_of
+from ftlab.plan import parameters_of
 
 ROOT = Path(__file__).resolve().parent.parent
 DONE = ROOT / "build/studies"

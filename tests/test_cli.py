@@ -732,11 +732,11 @@ def test_run(cmd, clone):
 
 
 def test_run_hands_over_what_was_asked(cmd, clone, monkeypatch):
-    monkeypatch.setattr("ftlab.course.run_course", lambda *asked: given.append(asked) or 130)
+    monkeypatch.setattr("ftlab.course.run_course", lambda *asked, jobs: given.append((*asked, jobs)) or 130)
     given = []
     assert cmd("run", "02_two", "01_one", "n=2", "--from", "01_one") == (130, "", "")
-    assert cmd("run") == (130, "", "")
-    assert given == [(["02_two", "01_one"], "cpu", "01_one", {"n": "2"}), ([], "cpu", None, {})]
+    assert cmd("run", "--jobs", "3") == (130, "", "")
+    assert given == [(["02_two", "01_one"], "cpu", "01_one", {"n": "2"}, 0), ([], "cpu", None, {}, 3)]
 
 
 def test_run_refuses(refuses, clone, monkeypatch):

@@ -2,6 +2,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import psutil
 import pytest
 import yaml
 
-from ftlab.course import collect, home, page, parameters_of, plan, run_course
+from ftlab.course import collect, home, page, run_course
+from ftlab.plan import parameters_of, plan
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = yaml.safe_load((ROOT / "nbs/profiles.yaml").read_text(encoding="utf-8"))
@@ -82,6 +84,24 @@ def test_settings_speak_of_real_notebooks():
     for name, keys in BOOK["settings"]["own"].items(): assert set(keys) <= there[name].keys()
     for profile, minutes in BOOK["settings"]["minutes"].items():
         assert minutes.keys() == BOOK[profile].keys() - {"common"}
+    order = list(plan(ROOT, "cpu"))
+    assert {*BOOK["settings"]["alone"]} <= {*order}
+    for name, before in BOOK["settings"]["needs"].items():
+        assert all(order.index(n) < order.index(name) for n in before)
+    assert BOOK["settings"]["jobs"].keys() == {"smoke", "cpu"}      # a GPU is not shared
+
+
+def test_what_others_need_is_told():
+    "A notebook that reads what another one recorded in the run needs it, unless that one runs alone before"
+    writes, reads = {}, {}
+    for name in plan(ROOT, "cpu"):
+        text = (ROOT / f"nbs/{name}.ipynb").read_text(encoding="utf-8")
+        for fact in re.findall(r'record\(run, \\"(\w+)\\"', text): writes[fact] = name
+        for fact in re.findall(r'recall\(run, \\"(\w+)\\"', text): reads.setdefault(name, set()).add(fact)
+    assert len(writes) > 2
+    for name, facts in reads.items():
+        for fact in facts & writes.keys() - {f for f, who in writes.items() if who == name}:
+            assert writes[fact] in BOOK["settings"]["needs"].get(name, []), (name, fact)
 
 
 # ---- what is refused, before anything runs
@@ -137,9 +157,9 @@ def test_a_failing_notebook(clone):
     assert not (clone / "build/smoke/index.html").exists()
 
 
-def begin(clone):
+def begin(clone, jobs=0):
     "A course in a process of its own, waiting inside its second notebook; and all it has started"
-    code = f"import sys; from ftlab.course import run_course; sys.exit(run_course(root={str(clone)!r}))"
+    code = f"import sys; from ftlab.course import run_course; sys.exit(run_course(root={str(clone)!r}, jobs={jobs}))"
     p = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     patience = time.monotonic() + 90
     while not (clone / "nbs/begun").exists():
@@ -165,7 +185,39 @@ def test_ctrl_c_then_on_from_there(clone):
     kept = json.loads((build / "progress.json").read_text())["notebooks"]
     assert kept["00_first"] == first and "failed" not in kept["01_waits"]
     summary = json.loads((build / "summary.json").read_text())
-    assert summary["minutes"]["total"] == pytest.approx(first["minutes"] + kept["01_waits"]["minutes"])
+    assert summary["minutes"]["total"] == pytest.approx(first["share"] + kept["01_waits"]["share"], abs=.002)
+    assert summary["minutes"]["total"] == pytest.approx(first["minutes"] + kept["01_waits"]["minutes"], abs=.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["ctrl-c", "a failure"])
+def test_two_at_once_stop_together(clone, how):
+    "Of two at work one fails, or the user has enough: neither is left, and it goes on from the first that did not end"
+    names = ["01_waits", "03_waits"]
+    both = json.loads((clone / "nbs/01_waits.ipynb").read_text())
+    both["cells"][1]["source"] = "while not pathlib.Path('go').exists(): time.sleep(.05)\n1/0"
+    both["cells"][0]["source"] = "import pathlib, time\npathlib.Path('begun too').touch()"
+    (clone / "nbs/03_waits.ipynb").write_text(json.dumps(both))
+    book = yaml.safe_load((clone / "nbs/profiles.yaml").read_text())
+    (clone / "nbs/profiles.yaml").write_text(yaml.safe_dump(book | {"cpu": dict.fromkeys(names)}, sort_keys=False))
+    if how == "a failure":      # 01_waits goes on waiting for a file that never comes
+        one = json.loads((clone / "nbs/01_waits.ipynb").read_text())
+        one["cells"][1]["source"] = "while True: time.sleep(.05)"
+        (clone / "nbs/01_waits.ipynb").write_text(json.dumps(one))
+    p, _ = begin(clone, jobs=2)
+    patience = time.monotonic() + 60
+    while not (clone / "nbs/begun too").exists(): assert time.monotonic() < patience; time.sleep(.1)
+    started = psutil.Process(p.pid).children(recursive=True)
+    assert len(started) == 4
+    if how == "ctrl-c": p.send_signal(signal.SIGINT)
+    else: (clone / "nbs/go").touch()
+    said = p.communicate(timeout=30)[0]
+    assert not any(s.is_running() for s in started)
+    if how == "ctrl-c": assert p.returncode == 130 and "Stopped in 01_waits and 03_waits; nothing half-done" in said
+    else: assert p.returncode == 1 and "03_waits stopped at cell 2 of 2\n    1/0\n" in said
+    assert said.endswith("Go on: make course FROM=01_waits\n")
+    left = {f.name for f in (clone / "build/course").iterdir()}
+    assert left == {".lock"} | ({"progress.json", "03_waits.ipynb"} if how == "a failure" else set())
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "nbs").glob("[0-9]*.ipynb"))
 LIGHT = """core decide shapes rag rank memory rehearse fit pieces data cron text privacy rules duplicates stream whole
-    doctor report template quality tokens pack prepare scale recipe checkpoint card processes box results course""".split()
+    doctor report template quality tokens pack prepare scale recipe checkpoint card processes box plan results course""".split()
 
 
 def cells(path, kind="code"):
