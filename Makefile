@@ -7,8 +7,9 @@ BIN = .venv/bin
 export HF_HUB_DISABLE_TELEMETRY = 1
 # forty kernels would each compile torch and transformers anew, for minutes
 unexport PYTHONDONTWRITEBYTECODE
-# two workers with a thread each: tiny models gain nothing from a second thread
-PYTEST = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+# workers with a thread each: tiny models gain nothing from a second thread; one more than two cores need,
+# as tests of processes spend part of their time waiting; files in the order of tests/conftest.py
+PYTEST = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup course gpu test check export drift lint lab refresh docs studies mutants clean
 
