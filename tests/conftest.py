@@ -7,7 +7,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Where most of the time goes. A worker takes whole files, in this order and then by name: a long one begun last
 # would keep one core busy while the others have nothing to do.
-LONGEST = "processes train studies scale doctor reproduce prepare dryrun wheel pack benchmark_train memory".split()
+LONGEST = "processes launch train studies prepare memory doctor dryrun reproduce scale wheel cli book".split()
 
 
 def pytest_collection_modifyitems(items):

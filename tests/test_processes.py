@@ -6,14 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
-import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-ASSETS = files("ftlab").joinpath("assets/scale")
 slow = pytest.mark.slow
 ENV = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")} | {
     "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
@@ -32,8 +29,8 @@ def watched(program, tmp_path, nproc=2, **how):
     return say([sys.executable, "-c", call, tmp_path / "rank.py"])
 
 
-def say(command, **env):
-    return subprocess.run([*map(str, command)], text=True, capture_output=True, timeout=300, env=ENV | env)
+def say(command, timeout=300, **env):
+    return subprocess.run([*map(str, command)], text=True, capture_output=True, timeout=timeout, env=ENV | env)
 
 
 def tries(tmp_path, rank=0):
@@ -166,6 +163,7 @@ def dies(run, victim, what, after):
 with together(jobs["nproc"]) as (rank,size):
     for name,values,stop,victim,number in jobs["runs"]:
         run = Path(jobs["box"])/name
+        if run.exists(): continue            # finished before a later one of these was killed
         run.with_suffix(f".{rank}").write_text(str(os.getpid()))
         seen = []
         def report(line):
@@ -295,51 +293,49 @@ def test_every_way_to_train(case, cases):
 @slow
 def test_a_checkpoint_of_two_goes_on_in_one_and_in_two(bench):
     "Stopped in the second epoch by a signal that only one rank got"
-    recipe = bench.recipe(num_train_epochs=3)
-    assert bench.go(2, ("long", recipe)) == 0 and bench.go(1, ("long1", recipe)) == 0
-    for name, first, then in (("two-two", 2, 2), ("two-one", 2, 1), ("one-two", 1, 2)):
-        assert bench.go(first, (name, recipe, 4, first - 1, int(signal.SIGTERM))) == 0
+    recipe, term = bench.recipe(num_train_epochs=3), int(signal.SIGTERM)
+    assert bench.go(2, ("long", recipe), ("two-two", recipe, 4, 1, term), ("two-one", recipe, 4, 1, term)) == 0
+    assert bench.go(1, ("long1", recipe), ("one-two", recipe, 4, 0, term), ("two-one", recipe)) == 0
+    assert bench.go(2, ("two-two", recipe), ("one-two", recipe)) == 0
+    for name, first in (("two-two", 2), ("two-one", 2), ("one-two", 1)):
         said = {(bench.box / f"{name}.Stopped{rank}").read_text() for rank in range(first)}
         assert len(said) == 1 and re.match("stopped after step [456] of 9", said.pop())     # by then it has arrived
-        assert bench.go(then, (name, recipe)) == 0
     bench.same("long", "two-two")
     for name in ("two-one", "one-two"): bench.close("long1", name)
 
 
-@slow
-@pytest.mark.parametrize("victim", [0, 1])
-@pytest.mark.parametrize("step", [1, 4, 5])
-def test_killed_at_any_step_ends_the_same(victim, step, bench, capfd):
-    "Before there is a checkpoint, just before one is written, and in the second epoch"
+AT_STEP = [(f"killed{victim}{step}", step, victim, int(signal.SIGKILL)) for step in (1, 4, 5) for victim in (0, 1)]
+IN_CHECKPOINT = {   # whom, where, before or after it: the checkpoint that the second try goes on from
+    (1, "_save_rng_state", False): 2, (1, "_save_rng_state", True): 2, (0, "_save_optimizer_and_scheduler", True): 2,
+    (0, "keep", False): 2, (0, "keep", True): 4}
+KILLED = AT_STEP + [(f"in{victim}{what}{after}", 0, victim, [what, after]) for victim, what, after in IN_CHECKPOINT]
+
+
+@pytest.fixture(scope="module")
+def killed(bench):
+    "One run that nothing happens to, then one after the other that is killed once; what the watcher said of each"
     recipe = bench.recipe()
-    if not (bench.box / "straight").exists(): assert bench.go(2, ("straight", recipe)) == 0
-    name = f"killed{victim}{step}"
-    assert bench.go(2, (name, recipe, step, victim, int(signal.SIGKILL))) == 0
-    assert f"process {victim} was killed by SIGKILL; restart 1 of 3" in capfd.readouterr().err
+    command = bench.command(2, [("straight", recipe), *((name, recipe, *how) for name, *how in KILLED)])
+    done = say([sys.executable, "-c", f"{LAUNCH}(sys.argv[1:], 2, restarts={len(KILLED)}))", *command], timeout=1500)
+    assert done.returncode == 0, done.stderr
+    return re.findall(r"process (\d) was killed by SIGKILL; restart (\d+) of", done.stderr)
+
+
+@slow
+@pytest.mark.parametrize("name, step, victim, number", KILLED, ids=[name for name, *_ in KILLED])
+def test_a_killed_rank_ends_the_same(name, step, victim, number, bench, killed):
+    "Before there is a checkpoint, just before one is written, in the second epoch, and while one is being written"
+    at = [n for n, *_ in KILLED].index(name)
+    assert killed[at] == (str(victim), str(at + 1)) and len(killed) == len(KILLED)
+    if not step: assert (bench.box / f"{name}.from").read_text() == f"0 {IN_CHECKPOINT[victim, *number]} "
     bench.same("straight", name)
 
 
 @slow
-@pytest.mark.parametrize("victim, what, after, kept", [
-    (1, "_save_rng_state", False, 2), (1, "_save_rng_state", True, 2), (0, "_save_optimizer_and_scheduler", True, 2),
-    (0, "keep", False, 2), (0, "keep", True, 4)])
-def test_killed_in_a_checkpoint_ends_the_same(victim, what, after, kept, bench, capfd):
-    "`kept`: the checkpoint that the second try goes on from"
+def test_a_rank_that_hangs_is_found(bench, killed, capfd):
     recipe = bench.recipe()
-    if not (bench.box / "straight").exists(): assert bench.go(2, ("straight", recipe)) == 0
-    name = f"in{victim}{what}{after}"
-    assert bench.go(2, (name, recipe, 0, victim, [what, after])) == 0
-    assert f"process {victim} was killed by SIGKILL; restart 1 of 3" in capfd.readouterr().err
-    assert (bench.box / f"{name}.from").read_text() == f"0 {kept} "
-    bench.same("straight", name)
-
-
-@slow
-def test_a_rank_that_hangs_is_found(bench, capfd):
-    recipe = bench.recipe()
-    if not (bench.box / "straight").exists(): assert bench.go(2, ("straight", recipe)) == 0
-    assert bench.go(2, ("hung", recipe, 3, 1, int(signal.SIGSTOP)), timeout=90, alive=bench.box / "hung.part/metrics.jsonl") == 0
-    assert "nothing moved for 90 s; restart 1 of 3" in capfd.readouterr().err
+    assert bench.go(2, ("hung", recipe, 3, 1, int(signal.SIGSTOP)), timeout=60, alive=bench.box / "hung.part/metrics.jsonl") == 0
+    assert "nothing moved for 60 s; restart 1 of 3" in capfd.readouterr().err
     bench.same("straight", "hung")
 
 
@@ -361,247 +357,3 @@ def test_a_wrong_recipe_is_told_by_all(bench):
     done = say([sys.executable, "-c", f"{LAUNCH}(sys.argv[1:], 2))", sys.executable, bench.box / "rank.py", jobs])
     assert done.returncode == 1 and "r was 4 and is 8" in done.stderr
     assert re.search("^process 1: .*FileExistsError: .*r was 4 and is 8", done.stderr, flags=re.M)
-
-
-# ---- the command
-
-@pytest.fixture(scope="module")
-def recipe_file(tmp_path_factory):
-    box = tmp_path_factory.mktemp("recipe")
-    (box / "mine.yaml").write_text(yaml.safe_dump(SMALL | {"data": talks(box / "train.jsonl", 60, 1)}))
-    return box / "mine.yaml"
-
-
-def ftlab(*args): return say([sys.executable, "-m", "ftlab.cli", *args])
-
-
-def torchrun(nproc, *args, **env):
-    return say([sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", nproc, "-m", "ftlab.cli", "--", *args], **env)
-
-
-def digest(run):
-    from ftlab.core import sha256
-    return sha256(Path(run) / "adapter/adapter_model.safetensors")
-
-
-@slow
-def test_command(recipe_file, tmp_path):
-    "`--nproc 2`, and torchrun, write the same bytes; one path is printed; the world is as it was asked for"
-    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
-    done = ftlab("train", recipe_file, "--run", ours, "--nproc", 2)
-    assert (done.returncode, done.stdout) == (0, f"{ours}\n"), done.stderr
-    assert done.stderr.count("step 6/6") == 1
-    done = torchrun(2, "train", recipe_file, "--run", theirs, "--nproc", 2)
-    assert (done.returncode, done.stdout) == (0, f"{theirs}\n"), done.stderr
-    assert digest(ours) == digest(theirs)
-    done = torchrun(2, "train", recipe_file, "--run", tmp_path / "no", "--nproc", 3)
-    assert done.returncode and "3 processes were asked for and there are 2" in done.stderr
-    done = ftlab("train", recipe_file, "--run", ours, "--nproc", 2)
-    assert done.returncode == 2 and "exists" in done.stderr
-    done = ftlab("train", recipe_file, "per_device_train_batch_size=15", "--run", tmp_path / "no", "--nproc", 2)
-    assert done.returncode == 2 and "can't be shared by 2 processes" in done.stderr
-    assert not (tmp_path / "no").exists() and not (tmp_path / "no.part").exists()
-
-
-@slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_command_stopped_and_gone_on_with(number, recipe_file, tmp_path):
-    "The watcher passes the signal on, there is a last checkpoint, and the same command ends as if nothing had been"
-    run, whole = tmp_path / "run", tmp_path / "whole"
-    args = ["train", recipe_file, "num_train_epochs=30", "save_steps=1000", "--nproc", 2, "--run"]
-    p = subprocess.Popen([sys.executable, "-m", "ftlab.cli", *map(str, args), run], env=ENV, start_new_session=True)
-    try:
-        until(lambda: (tmp_path / "run.part/metrics.jsonl").exists())
-        os.killpg(p.pid, number)
-        assert p.wait(120) == 130
-    finally: p.kill()
-    kept = [c.name for c in (tmp_path / "run.part/checkpoints").iterdir()]
-    assert len(kept) == 1 and kept[0] != "checkpoint-90" and not run.exists()
-    assert ftlab(*args, run).returncode == 0 and ftlab(*args, whole).returncode == 0
-    assert digest(run) == digest(whole)
-    steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert steps == list(range(1, 91))
-
-
-@slow
-def test_accelerate_that_does_less_is_refused(recipe_file, tmp_path):
-    done = torchrun(2, "train", recipe_file, "--run", tmp_path / "no", ACCELERATE_USE_FSDP="true", FSDP_VERSION="2")
-    assert done.returncode and "FSDP was asked for" in done.stderr
-
-
-# ---- shards
-
-SHARDS = """
-import sys, torch
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
-from ftlab.core import seed_everything
-from ftlab.engine import adapt, base_model, collator, optimizer
-from ftlab.pack import packed_loss
-from ftlab.ranks import gathered, spare, together, total
-from ftlab.recipe import prepare, read_recipe
-recipe = read_recipe(sys.argv[1])
-with together() as (rank,size):
-    seed_everything(recipe.seed)      # nobody sends the others its A: each has to begin with the same
-    base, tokenizer = base_model(recipe)
-    rows, model = prepare(recipe, tokenizer), adapt(base, recipe)
-    inner = model if recipe.method == "full" else model.get_base_model()
-    if recipe.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
-        if recipe.method != "full": model.enable_input_require_grads()
-    model.train()
-    if size > 1:
-        mesh = init_device_mesh("cpu", (size,))
-        for layer in inner.model.layers: fully_shard(layer, mesh=mesh)
-        fully_shard(model, mesh=mesh)
-    rows, collate = spare(rows, collator(recipe))
-    opt, out = optimizer(model, recipe), []
-    each = 8//size
-    for at in range(0, 44, 8):
-        here = [*range(at, min(at + 8, 44)), *[44]*8][:8]
-        for half in (0, 1):                                     # two micro-batches a step
-            mine = here[half*4 + rank*4//size:half*4 + (rank + 1)*4//size]
-            batch = {k: v for k,v in collate([rows[i] for i in mine]).items() if k not in ("origins", "shift_labels")}
-            if half == 0:
-                taught = sum(total(*[sum(l != -100 for l in rows[i]["labels"][1:]) for i in here if i < 44]))/size
-                step = 0.
-            loss = packed_loss(model, batch)/taught
-            (loss*size).backward(); step += loss.item()
-        assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.)
-        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
-        opt.step(); opt.zero_grad()
-        out.append((sum(gathered(step)), norm.item()))
-    held = sum(getattr(p, "_local_tensor", p).numel() for p in model.parameters())
-    whole = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
-    if rank == 0: torch.save((out, held, {k: v for k,v in whole.items() if recipe.method == "full" or "lora" in k}), sys.argv[2])
-"""
-
-
-@slow
-@pytest.mark.parametrize("changes", [{}, {"method": "full"}, {"method": "qlora", "weights": "real"}, {"share_prefix": False},
-                                     {"gradient_checkpointing": True}], ids=["lora", "full", "qlora", "unshared", "recomputed"])
-def test_shards_equal_one_process(changes, tmp_path, monkeypatch):
-    "fully_shard per layer on gloo: loss, gradient norm and weights, over accumulated steps of which the last is not full"
-    import torch
-
-    from ftlab.processes import launch
-    if changes.get("method") == "qlora":
-        from ftlab.core import load_model
-        for it in load_model("tiny", "random"): it.save_pretrained(tmp_path / "saved")
-        changes = changes | {"model": str(tmp_path / "saved")}
-        monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")       # then 4-bit weights are stored as what can be sharded
-    (tmp_path / "r.yaml").write_text(yaml.safe_dump(SMALL | {"data": talks(tmp_path / "d.jsonl", 60, 1)} | changes))
-    (tmp_path / "shards.py").write_text(SHARDS)
-    for n in (1, 2):
-        assert launch([sys.executable, str(tmp_path / "shards.py"), str(tmp_path / "r.yaml"), str(tmp_path / str(n))], n) == 0
-    (one, whole, A), (two, part, B) = (torch.load(tmp_path / str(n)) for n in (1, 2))
-    assert len(one) == 6 and .5*whole <= part < .52*whole
-    for (a, x), (b, y) in zip(one, two, strict=True): assert b == pytest.approx(a, rel=1e-5) and y == pytest.approx(x, rel=1e-4)
-    assert A.keys() == B.keys() and A
-    for k in A: assert (A[k] - B[k]).norm() <= 1e-5*A[k].norm(), k
-
-
-# ---- launch files
-
-def test_fsdp2_file_read_by_accelerate(monkeypatch):
-    "Its own loader, its launcher's environment, and the plugin that a rank makes of that"
-    from accelerate.commands.config.config_args import load_config_from_file
-    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
-    from accelerate.utils import FullyShardedDataParallelPlugin
-    from accelerate.utils.launch import prepare_multi_gpu_env
-    path = str(ASSETS / "fsdp2.yaml")
-    config = load_config_from_file(path)
-    assert config.distributed_type == "FSDP" and config.num_processes == 8
-    args = launch_command_parser().parse_args(["--config_file", path, "-m", "ftlab.cli", "train", "x"])
-    args, _, _ = _validate_launch_command(args)
-    assert args.use_fsdp and args.training_script == "ftlab.cli" and args.training_script_args == ["train", "x"]
-    env = prepare_multi_gpu_env(args)
-    for k, v in env.items():
-        if k.startswith(("FSDP_", "ACCELERATE_")): monkeypatch.setenv(k, v)
-    assert os.environ["ACCELERATE_USE_FSDP"] == "true"
-    plugin = FullyShardedDataParallelPlugin()
-    assert plugin.fsdp_version == 2 and plugin.reshard_after_forward is True and plugin.cpu_ram_efficient_loading
-    assert "FULL_STATE_DICT" in str(plugin.state_dict_type) and plugin.auto_wrap_policy.__name__ == "transformer_auto_wrap_policy"
-
-
-COMMANDS = {   # what a node has: each says what it was called with
-    "srun": "#!/bin/bash\nshift\nfor node in 0 1; do SLURM_NODEID=$node \"$@\" || exit 1; done\n",
-    "scontrol": "#!/bin/bash\nprintf 'n7\\nn8\\n'\n",
-    "torchrun": "#!/bin/bash\necho torchrun \"$@\" >> \"$CALLS\"\n[ $(wc -l < \"$CALLS\") -gt 1 ]\n",
-    "accelerate": "#!/bin/bash\necho accelerate \"$@\" >> \"$CALLS\"\n",
-}
-
-
-@pytest.fixture
-def node(tmp_path):
-    (tmp_path / "bin").mkdir()
-    for name, text in COMMANDS.items():
-        (tmp_path / "bin" / name).write_text(text)
-        (tmp_path / "bin" / name).chmod(0o755)
-    (tmp_path / "bin/activate").write_text("")
-    return os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "CALLS": str(tmp_path / "calls")}
-
-
-def slurm(tmp_path, node, fsdp=""):
-    text = (ASSETS / "train_on_slurm.sh").read_text(encoding="utf-8")
-    for name, value in {"VENV": tmp_path, "FSDP": fsdp, "RECIPE": "my recipe.yaml"}.items():
-        text, n = re.subn(f"^{name}=.*$", f'{name}="{value}"', text, flags=re.M)
-        assert n == 1
-    text = text.replace('source "$VENV/bin/activate"', f"source {tmp_path}/bin/activate")
-    done = subprocess.run(["bash"], input=text, text=True, capture_output=True, env=node | {
-        "SLURM_JOB_NODELIST": "n[7-8]", "SLURM_NNODES": "2", "SLURM_GPUS_ON_NODE": "8"})
-    return done, (tmp_path / "calls").read_text().splitlines()
-
-
-def test_slurm_file(tmp_path, node):
-    "Options that sbatch knows; run with stand-ins for Slurm's commands, the second try goes well"
-    text = (ASSETS / "train_on_slurm.sh").read_text(encoding="utf-8")
-    assert text.startswith("#!/bin/bash\n") and subprocess.run(["bash", "-n"], input=text, text=True).returncode == 0
-    given = re.findall(r"^#SBATCH --([a-z-]+)(?:=(\S+))?$", text, flags=re.M)
-    assert len(given) == text.count("#SBATCH") and dict(given) == {
-        "job-name": "ftlab-train", "nodes": "2", "ntasks-per-node": "1", "gpus-per-node": "8", "cpus-per-task": "64",
-        "time": "24:00:00", "signal": "TERM@300", "requeue": "", "open-mode": "append"}
-    assert text.rindex("#SBATCH") < re.search(r"^[^#\n]", text, flags=re.M).start()      # sbatch ignores what comes later
-    done, calls = slurm(tmp_path, node)
-    assert done.returncode == 0 and "try 0 ended; 3 restarts are left" in done.stderr
-    assert len(calls) == 3                         # the first try died on its first node
-    for rank, call in enumerate(calls[1:]):
-        assert call == (f"torchrun --nnodes 2 --node_rank {rank} --nproc_per_node 8 --master_addr n7 --master_port 29500 "
-                        "-m ftlab.cli -- train my recipe.yaml --run /shared/runs/mine --nproc 16")
-        known(call)
-
-
-def test_slurm_file_with_fsdp(tmp_path, node):
-    done, calls = slurm(tmp_path, node, fsdp=ASSETS / "fsdp2.yaml")
-    assert done.returncode == 0 and len(calls) == 2
-    from accelerate.commands.launch import launch_command_parser
-    args = launch_command_parser().parse_args(calls[1].replace("my recipe", "my").split()[2:])
-    assert (args.num_machines, args.machine_rank, args.num_processes, args.main_process_ip) == (2, 1, 16, "n7")
-    assert args.training_script_args == ["train", "my.yaml", "--run", "/shared/runs/mine", "--nproc", "16"]
-
-
-def known(call):
-    "torchrun's own parser takes it, and leaves the script's arguments to the script"
-    from torch.distributed.run import get_args_parser
-    args = get_args_parser().parse_args(call.replace("my recipe", "my").split()[1:])
-    assert args.training_script == "ftlab.cli" and args.module and args.training_script_args[0] == "train"
-    assert args.training_script_args[2] == "--run"
-
-
-def test_sky_file(node):
-    "The fields of SkyPilot's YAML specification; the run command under its variables"
-    sky = yaml.safe_load((ASSETS / "train_on_sky.yaml").read_text(encoding="utf-8"))
-    assert set(sky) <= set("name workdir num_nodes resources envs secrets volumes file_mounts setup run config".split())
-    assert set(sky["resources"]) <= set("infra accelerators cpus memory use_spot disk_size job_recovery image_id".split())
-    assert set(sky["resources"]["job_recovery"]) <= {"strategy", "max_restarts_on_errors", "recover_on_exit_codes"}
-    assert isinstance(sky["num_nodes"], int) and all(re.fullmatch("[A-Z_]+", k) for k in sky["envs"])
-    assert re.fullmatch(r"[\w-]+:\d+", sky["resources"]["accelerators"])
-    Path(node["CALLS"]).write_text("first\n")
-    given = {"NUM_NODES": "2", "NODE_RANK": "1", "NUM_GPUS_PER_NODE": "8", "NODE_IPS": "10.0.0.1\n10.0.0.2"}
-    done = subprocess.run(["bash", "-c", sky["run"]], env=node | sky["envs"] | {f"SKYPILOT_{k}": v for k, v in given.items()})
-    call = Path(node["CALLS"]).read_text().splitlines()[1]
-    assert done.returncode == 0 and call.endswith("--run /shared/runs/mine --nproc 16")
-    assert "--node_rank 1" in call and "--master_addr 10.0.0.1 " in call
-    known(call)
