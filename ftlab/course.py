@@ -294,7 +294,8 @@ def _each(root, profile, steps, notebooks, over, lanes, console)->int:
         show(f"  {'  '.join(f'{n} {w.cell}/{cells[n]}' for n,w in at.items())}  "
              f"{spent//60:.0f}:{spent%60:02.0f}  about "
              f"{left(waiting, {n: (time.monotonic() - w.start)/60 for n,w in at.items()})} min left")
-    def again(): return _again(profile, notebooks, steps, next(n for n in names if n not in record.ran), over)
+    def again(): return _again(profile, notebooks, steps, next(
+        (n for n in names if n not in record.ran), names[-1]), over)
     console.print(f"{profile}: {len(names)} notebooks, about {left(names, {})} min; to build/{build.name}/")
     with _screen(console) as show, contextlib.closing(_ended(names, lanes, needs, alone, run, look)) as ended:
         try:
