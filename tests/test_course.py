@@ -297,3 +297,9 @@ def test_the_headline_is_true(tmp_path):
     assert "It reads schedules now." in page(s, tmp_path / "a.html").read_text()
     s["accuracy"]["test"]["tuned"] = {"score": .05, "low": .01, "high": .2, "n": 99}
     assert "that the model learnt cannot be seen here" in page(s, tmp_path / "a.html").read_text()
+
+
+def test_two_at_a_time_is_said_where_it_was(tmp_path):
+    for total, said in ((3., False), (2., True)):
+        s = full() | {"minutes": {"00_core": 1., "07_train": 2., "total": total}}
+        assert ("Some ran two at a time." in page(s, tmp_path / "a.html").read_text()) is said
