@@ -334,8 +334,8 @@ def test_a_killed_rank_ends_the_same(name, step, victim, number, bench, killed):
 @slow
 def test_a_rank_that_hangs_is_found(bench, killed, capfd):
     recipe = bench.recipe()
-    assert bench.go(2, ("hung", recipe, 3, 1, int(signal.SIGSTOP)), timeout=60, alive=bench.box / "hung.part/metrics.jsonl") == 0
-    assert "nothing moved for 60 s; restart 1 of 3" in capfd.readouterr().err
+    assert bench.go(2, ("hung", recipe, 3, 1, int(signal.SIGSTOP)), timeout=90, alive=bench.box / "hung.part/metrics.jsonl") == 0
+    assert "nothing moved for 90 s; restart 1 of 3" in capfd.readouterr().err
     bench.same("straight", "hung")
 
 
