@@ -290,7 +290,7 @@ def doctor(file: DataFile,
            allow: A[list[str], Opt(metavar="CODE", help="Keep records with this error; may be repeated.")] = None,
            drop: A[list[str], Opt(metavar="CODE", help="Reject records with this warning; may be repeated.")] = None,
            tools: A[bool, Opt("--tools", help="Keep tool calls and the turns of tools.")] = False,
-           workers: A[int, Opt(min=1, help="Processes; one for each core if left out.")] = None,
+           workers: A[int, Opt(min=1, help="Processes; as many as are worth it if left out.")] = None,
            most: A[int, Opt("-n", help="Lines shown of each kind; --json has all.")] = 10, as_json: Json = False):
     """Examine training data: every bad record by file and line, and what to do about it.
 
@@ -390,7 +390,7 @@ def prepare(file: DataFile,
             packed: A[bool, Opt("--packed", help="Fill rows of --max-length tokens by best fit.")] = False,
             rules: A[bool, Opt("--rules/--no-rules", help="Put the doctor's rules to each record.")] = True,
             tools: A[bool, Opt("--tools", help="Keep tool calls and the turns of tools.")] = False,
-            workers: A[int, Opt(min=1, help="Processes; one for each core if left out.")] = None,
+            workers: A[int, Opt(min=1, help="Processes; as many as are worth it if left out.")] = None,
             overwrite: A[bool, Opt("--overwrite", help="Replace OUT.")] = False, as_json: Json = False):
     """Tokenise a file of any size into rows that datasets.load_from_disk opens; all or nothing.
 

@@ -187,7 +187,7 @@ class _Examined:
 def doctor(
     source,             # as in `pieces.pieces`: a file in any format, "-", a hub id, a Dataset, a list
     against=None,       # the test set, in any of these too: what it shares with the source is a leak
-    workers:int|None=None, # processes; None: one for each core
+    workers:int|None=None, # processes; None: as many as it is worth, up to one for each core
     progress:Callable|None=None, # called with (pieces, bytes) so far
     **settings,         # of `Settings`
 )->Report:              # what is wrong, where, and what to do

@@ -165,7 +165,7 @@ def prepare_file(
     packed:bool=False,    # fill rows of max_length tokens by best fit
     tools:bool=False,     # let tool messages pass
     rules:bool=True,      # put all rules to each record; not needed after `ftlab data doctor --fix`
-    workers:int=None,     # processes; None: one for each core; 1: this one
+    workers:int=None,     # processes; None: as many as it is worth, up to one for each core; 1: this one
     overwrite:bool=False, # replace an `out` that is there
     progress:bool=True,   # show a bar; or a function that is called with (records, bytes) so far
 )->dict: # counts; also in out/prepare.json, and each rejected record in out/rejected.jsonl

@@ -31,13 +31,19 @@ def _follow(parent):
 
 def _do(item): return current_process().work(item)
 
+_HERE = 2.   # seconds of work that are done before other processes are worth their start
+
 def in_order(
     work:Callable,      # what to do with an item; a function or a `partial` of one
     items:Iterable,     # anything that can be sent to another process
-    workers:int|None=None, # processes; None: one for each core; 1: this one
+    workers:int|None=None, # processes; None: this one for two seconds, then one for each core; 1: this one
 )->Iterator: # what `work` gave for each item, in their order
     "Share work among processes; at most three items for each are held at a time, whoever is slow"
-    items,workers,held = iter(items),workers or os.cpu_count() or 1,deque()
+    items,held,until = iter(items),deque(),time.process_time() + _HERE
+    for item in items if workers is None else ():
+        yield work(item)
+        if time.process_time() > until: break
+    workers = workers or os.cpu_count() or 1
     first = list(islice(items, 2))
     if len(first) < 2 or workers == 1:
         yield from map(work, chain(first, items)); return
