@@ -549,8 +549,7 @@ def train(recipe: A[str, Arg(metavar="RECIPE", help="A YAML file, or a shipped r
     """
     from dataclasses import fields
 
-    from ftlab.dryrun import forecast
-    from ftlab.train import Recipe, finetune, read_recipe
+    from ftlab.recipe import Recipe, read_recipe, shares
     plan = read_recipe(recipe, **_typed(changes or [], {f.name: f.type for f in fields(Recipe)}))
     where = Path(run or Path("runs")/Path(recipe).name.removesuffix(".yaml").removesuffix(".yml"))
     if not dry_run and (gpu or gpus > 1 or price is not None): raise ValueError("--gpu, --gpus and --price go with --dry-run")
@@ -558,9 +557,12 @@ def train(recipe: A[str, Arg(metavar="RECIPE", help="A YAML file, or a shipped r
         f"{where} exists; choose another with --run, or --overwrite it")
     if (nproc or 1) > 1 and not dry_run and "RANK" not in os.environ:
         from ftlab.processes import launch
+        shares(plan, nproc)         # a step that can't be shared is told here, once
         command = ["train", recipe, *(changes or []), "--run", str(where), "--nproc", str(nproc), *["--overwrite"]*overwrite]
         return launch([sys.executable, "-m", "ftlab.cli", *command, *["--force"]*force, *["--json"]*as_json], nproc,
                       alive=where.with_name(f"{where.name}.part")/"metrics.jsonl", done=where/"manifest.json")
+    from ftlab.dryrun import forecast
+    from ftlab.train import finetune
     told = forecast(plan, gpu, price, gpus, measure=dry_run)
     if dry_run: return _told(told, where, as_json)
     if told.error: raise ValueError(told.error)

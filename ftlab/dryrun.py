@@ -25,8 +25,7 @@ from .fit import advise, fits, gpu_size, gpus_needed, show_size
 from .memory import Plan, budget, has_formula
 from .pack import common_prefix
 from .pieces import _kept
-from .ranks import shares
-from .recipe import Recipe, allowed, encoded, load_tokenizer, reporters
+from .recipe import Recipe, allowed, encoded, load_tokenizer, reporters, shares
 from .rehearse import fake_run
 from .shapes import load_shapes
 from .tokens import IGNORE_INDEX

@@ -28,8 +28,8 @@ def float_levels(
     "What a tiny float can say, all patterns finite, divided by the largest. Source: OCP MX 1.0, §5.3"
     if exponent < 1 or mantissa < 0 or exponent + mantissa > 7: raise ValueError(
         f"E{exponent}M{mantissa}: give at least one exponent bit, and seven bits beside the sign at most")
-    bias, steps = 2**(exponent - 1) - 1, 2**mantissa
-    values = [2.**(max(e, 1) - bias) * ((e > 0) + m/steps)
+    steps = 2**mantissa                # the bias of the exponent goes out with the largest
+    values = [2.**max(e, 1) * ((e > 0) + m/steps)
               for e in range(2**exponent) for m in range(steps)]
     levels = torch.tensor(sorted({sign * v for v in values for sign in (1, -1)}))
     return levels / levels.max()

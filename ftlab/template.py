@@ -147,7 +147,7 @@ def end_token(
     tokenizer, # with a chat template
 )->str: # such as <|im_end|>: what must stop generation
     "The token that ends an answer in this tokenizer's template"
-    return _framed(tokenizer, ("user", "assistant"), True).answers[0][-1]
+    return _framed(tokenizer, ("user", "assistant"), False).answers[0][-1]
 
 def _by_turn(tokenizer, messages, whole, last):
     "As `_locate`, where turns hold more than a content: calls of tools, and what tools answered"

@@ -26,9 +26,9 @@ from .card import inputs, write_card
 from .checkpoint import Stopped, StopRequests, checkpoints, keep, latest, step_of
 from .engine import PackedTrainer, adapt, base_model, collator, dtype_of, keep_pages, optimizer
 from .memory import peak_rss
-from .ranks import (SharedOrder, agree, as_asked, full_state, gathered, once, place, shares, spare,
+from .ranks import (SharedOrder, agree, as_asked, full_state, gathered, once, place, spare,
                          together, total)
-from .recipe import Recipe, prepare, read_recipe, reporters, templated
+from .recipe import Recipe, prepare, read_recipe, reporters, shares, templated
 from .tokens import IGNORE_INDEX
 
 # %% ../nbs/07_train.ipynb #a1f976ec

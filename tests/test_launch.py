@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from forked import Host
 from test_processes import ENV, SMALL, say, slow, talks, until
 
 ASSETS = files("ftlab").joinpath("assets/scale")
@@ -152,14 +153,14 @@ SHARDED = {"lora": {}, "full": {"method": "full"}, "qlora": {"method": "qlora", 
 def shards(tmp_path_factory):
     "Each way, in one process and in two"
     from ftlab.core import load_model
-    from ftlab.processes import launch
-    box = tmp_path_factory.mktemp("shards")
+    box, host = tmp_path_factory.mktemp("shards"), Host()
     for it in load_model("tiny", "random"): it.save_pretrained(box / "saved")         # 4 bits need a model on the disk
     for name, changes in SHARDED.items():
         if name == "qlora": changes = changes | {"model": str(box / "saved")}
         (box / name).write_text(yaml.safe_dump(SMALL | {"data": talks(box / "d.jsonl", 60, 1)} | changes))
     (box / "shards.py").write_text(SHARDS)
-    for n in (1, 2): assert launch([sys.executable, str(box / "shards.py"), *(str(box / name) for name in SHARDED)], n) == 0
+    for n in (1, 2): assert host.launch([str(box / "shards.py"), *(str(box / name) for name in SHARDED)], n) == 0
+    host.close()
     return box
 
 

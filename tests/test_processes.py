@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from forked import Host
 
 ROOT = Path(__file__).resolve().parent.parent
 slow = pytest.mark.slow
@@ -189,8 +190,8 @@ def talks(path, n, seed):
 
 class Bench:
     "Runs by name, in one process or two"
-    def __init__(self, box):
-        self.box, self.data, self.held = box, talks(box / "train.jsonl", 60, 1), talks(box / "held.jsonl", 20, 2)
+    def __init__(self, box, host):
+        self.host, self.box, self.data, self.held = host, box, talks(box / "train.jsonl", 60, 1), talks(box / "held.jsonl", 20, 2)
         (box / "rank.py").write_text(RANK)
 
     def recipe(self, **changes):
@@ -204,9 +205,7 @@ class Bench:
 
     def go(self, nproc, *runs, **how):
         "runs: (name, recipe, step to hit at or 0, whom, with what signal)"
-        from ftlab.processes import launch
-        command = self.command(nproc, runs)
-        return launch(command, nproc, **how) if nproc > 1 else subprocess.run(command, env=ENV, check=False).returncode
+        return self.host.launch(self.command(nproc, runs), nproc, **how)
 
     def command(self, nproc, runs):
         runs = [[*r, 0, 0, 0][:5] for r in runs]
@@ -250,14 +249,16 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory): return Bench(tmp_path_factory.mktemp("runs"))
+def bench(tmp_path_factory):
+    host = Host()
+    yield Bench(tmp_path_factory.mktemp("runs"), host)
+    host.close()
 
 
 def test_two_equal_one(bench):
     "Packed rows with a shared prefix, rows cut in two, a last step that is not full, two epochs"
     recipe = bench.recipe()
-    alone = subprocess.Popen(bench.command(1, [("alone", recipe)]), env=ENV)
-    assert bench.go(2, ("two", recipe)) == 0 and alone.wait(300) == 0
+    assert bench.go(1, ("alone", recipe)) == 0 and bench.go(2, ("two", recipe)) == 0
     bench.close("alone", "two")
     assert len(bench.lines("two")) == 6
     files_of = lambda name: {p.relative_to(bench.box / name).as_posix() for p in (bench.box / name).rglob("*") if p.is_file()}
@@ -315,10 +316,9 @@ KILLED = AT_STEP + [(f"in{victim}{what}{after}", 0, victim, [what, after]) for v
 def killed(bench):
     "One run that nothing happens to, then one after the other that is killed once; what the watcher said of each"
     recipe = bench.recipe()
-    command = bench.command(2, [("straight", recipe), *((name, recipe, *how) for name, *how in KILLED)])
-    done = say([sys.executable, "-c", f"{LAUNCH}(sys.argv[1:], 2, restarts={len(KILLED)}))", *command], timeout=1500)
-    assert done.returncode == 0, done.stderr
-    return re.findall(r"process (\d) was killed by SIGKILL; restart (\d+) of", done.stderr)
+    code = bench.go(2, ("straight", recipe), *((name, recipe, *how) for name, *how in KILLED), restarts=len(KILLED))
+    assert code == 0, bench.host.said
+    return re.findall(r"process (\d) was killed by SIGKILL; restart (\d+) of", bench.host.said)
 
 
 @slow
@@ -332,10 +332,10 @@ def test_a_killed_rank_ends_the_same(name, step, victim, number, bench, killed):
 
 
 @slow
-def test_a_rank_that_hangs_is_found(bench, killed, capfd):
+def test_a_rank_that_hangs_is_found(bench, killed):
     recipe = bench.recipe()
-    assert bench.go(2, ("hung", recipe, 3, 1, int(signal.SIGSTOP)), timeout=90, alive=bench.box / "hung.part/metrics.jsonl") == 0
-    assert "nothing moved for 90 s; restart 1 of 3" in capfd.readouterr().err
+    assert bench.go(2, ("hung", recipe, 3, 1, int(signal.SIGSTOP)), timeout=30, alive=bench.box / "hung.part/metrics.jsonl") == 0
+    assert "nothing moved for 30 s; restart 1 of 3" in bench.host.said
     bench.same("straight", "hung")
 
 
@@ -352,8 +352,5 @@ def test_a_wrong_recipe_is_told_by_all(bench):
     "Rank 0 alone finds it; the other gets the same sentence and does not wait"
     assert bench.go(2, ("other", bench.recipe(), 3, 0, int(signal.SIGTERM))) == 0
     (bench.box / "other.hit").unlink()
-    jobs = bench.box / "other2.json"
-    jobs.write_text(json.dumps({"nproc": 2, "box": str(bench.box), "runs": [["other", bench.recipe(r=8), 0, 0, 0]]}))
-    done = say([sys.executable, "-c", f"{LAUNCH}(sys.argv[1:], 2))", sys.executable, bench.box / "rank.py", jobs])
-    assert done.returncode == 1 and "r was 4 and is 8" in done.stderr
-    assert re.search("^process 1: .*FileExistsError: .*r was 4 and is 8", done.stderr, flags=re.M)
+    assert bench.go(2, ("other", bench.recipe(r=8))) == 1
+    assert re.search("^process 1: .*FileExistsError: .*r was 4 and is 8", bench.host.said, flags=re.M)
