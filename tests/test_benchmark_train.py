@@ -104,6 +104,7 @@ def test_attention_is_counted_by_pairs(bench):
     assert bench.flops([], (1, 1, 8), (0, 0), 4, 0, 0, 10) == 7 * 2 * 8 * 10
 
 
+@pytest.mark.slow
 def test_the_rate_and_the_profile(bench, talks, tmp_path):
     "What ftlab's arm adds: its FLOPs over a GEMM's rate, and seconds by kind"
     how = {"by": "ftlab", "dtype": "float32", "recipe": TOY}
@@ -177,6 +178,7 @@ def test_a_slow_machine_is_not_a_step_that_grows(bench, monkeypatch, capsys, mor
     assert ("MISSED" if more else "met") in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_growth_of_real_steps(bench):
     found = bench.grow(320)
     assert found["steps"] == 20 and all(v > 0 for k in ("start", "middle", "end") for v in found[k].values())

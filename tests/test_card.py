@@ -100,6 +100,7 @@ def test_the_hub_can_read_it(run):
     assert yaml.safe_load(block)["system"] == SYSTEM
 
 
+@pytest.mark.slow
 def test_its_lines_load_the_adapter(run):
     done = runs(how((run/"adapter/README.md").read_text()) + "\nprint(type(model).__name__, chat)", run/"adapter")
     assert done.returncode == 0, done.stderr

@@ -328,6 +328,7 @@ def test_memory_says_what_to_change(cmd):
     assert code == 1 and "take a larger GPU" in out and err == ""
 
 
+@pytest.mark.slow
 def test_memory_rehearsed(cmd):
     need = ["memory", "tiny", "--method", "lora", "-r", 4, "--dtype", "float32"]
     code, out, err = cmd(*need, "--fake", "--json")
@@ -507,6 +508,7 @@ def test_train_dry_run(cmd, data, tmp_path, monkeypatch):
     assert told["fits"] and told["cost"] is None and list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_train_dry_run_of_what_is_not_here(cmd, monkeypatch):
     monkeypatch.setattr("ftlab.dryrun._free", lambda: 10**11)
     code, out, err = cmd("train", "llama2-7b-alpaca-qlora", "--dry-run")   # neither is downloaded

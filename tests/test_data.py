@@ -309,6 +309,7 @@ def talks(draw):
                 *[(role, draw(words)) for _ in range(turns) for role in ("user", "assistant")])
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(records=st.lists(talks(), min_size=1, max_size=4))
 def test_every_format_gives_every_conversation_back(tmp_path_factory, records):

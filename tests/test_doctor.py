@@ -234,6 +234,7 @@ def everything(path, n=2600):
     return lines(path, *rows)
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(tmp_path):
     path = everything(tmp_path/"a.jsonl")
     one, two, three = (doctor(path, workers=w) for w in (1, 2, 3))
@@ -285,6 +286,7 @@ def check_parts(source, out):
     assert all(k.strip() == every[r["line"] - 1].strip() for r, k in zip(rejected, kept))
 
 
+@pytest.mark.slow
 def test_fix(tmp_path):
     source = everything(tmp_path/"a.jsonl")
     report = fix(source, tmp_path/"out")

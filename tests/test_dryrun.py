@@ -78,6 +78,7 @@ def test_a_shipped_recipe_gives_its_reasons_and_is_forecast(name, data):
     assert "not here: RTX 4090 (24.0 GB)" in str(told) and "not known at $1 an hour" in str(told)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_recipe_runs_on_a_small_model(name, data, model, tmp_path):
     recipe = read_recipe(name, model=model, data=data, max_length=512, dtype="float32", limit=20, max_steps=2)
@@ -197,6 +198,7 @@ def alive(recipe, rows):
     return measure(step)["peak_bytes"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [{}, {"method": "full"}, {"dtype": "bfloat16"}, {"target_modules": "q_proj,v_proj"},
                                     {"gradient_checkpointing": True}, {"share_prefix": False},
                                     {"lora_dropout": .1}, {"lora_dropout": .1, "dtype": "bfloat16"},
@@ -212,6 +214,7 @@ def test_memory_of_the_engines_own_step(tmp_path, model, change):
     assert abs(need["peak_bytes"]/alive(recipe, rows) - 1) < .15
 
 
+@pytest.mark.slow
 def test_logits_and_product_in_formula_and_rehearsal():
     shapes = load_shapes("smollm2-135m-instruct")
     for method in ("full", "lora"):

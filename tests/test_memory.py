@@ -86,6 +86,7 @@ def test_rehearsed_with_checkpointing(tmp_path, variant, method):
 BOTH = pytest.mark.parametrize("variant", ["gqa", pytest.param("untied", marks=pytest.mark.slow)])
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize("method", ["full", "lora", "qlora"])
 @pytest.mark.parametrize("more", [{"attention": "eager"}, {"accumulation": 3}], ids=str)
@@ -94,6 +95,7 @@ def test_options_counted(tmp_path, variant, method, more):
     assert formula < .02 and rehearsed < .005
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize("method,target,dtype", METHODS[2:])
 @pytest.mark.parametrize("checkpointing", [False, True])
@@ -102,6 +104,7 @@ def test_dropout_counted(tmp_path, variant, method, target, dtype, checkpointing
     assert both[0] < .02 and both[1] < .005
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["gqa", "gemma2"])
 @pytest.mark.parametrize("mask", [0, 4])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -109,6 +112,7 @@ def test_dora_rehearsed(tmp_path, variant, dtype, mask):
     assert errors(tmp_path, variant, "lora", "all-linear", dtype, fake_run, dropout_mask=mask, dora=True)[0] < .005
 
 
+@pytest.mark.slow
 def test_a_mask_takes_its_bytes():
     shapes, plan = load_shapes("llama-2-7b"), Plan("qlora", target="q_proj,v_proj", length=512)
     numbers = 2*31*4096*512                      # no gradient goes below the first block's, so they need no mask
@@ -124,6 +128,7 @@ SETTINGS = [dict(batch=4, length=512, checkpointing=True), dict(length=1024, att
             dict(target="o_proj,down_proj", attention="eager", length=256), dict(dropout_mask=1, length=256)]
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize("method", ["full", "lora", "qlora"])
 @pytest.mark.parametrize("more", SETTINGS, ids=str)
@@ -248,6 +253,7 @@ def test_many_gpus(method, parallel):
     else: assert all(b["peak_bytes"] == one["peak_bytes"] + one["gradients"] for b in more)
 
 
+@pytest.mark.slow
 def test_shards_are_what_fsdp_gives_each_gpu():
     code = """
 import torch, torch.distributed as dist, transformers

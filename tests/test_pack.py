@@ -69,6 +69,7 @@ def test_best_fit_takes_no_more_rows_than_first_fit(seed, size):
     assert -(-sum(lengths) // size) <= len(best_fit(lengths, size)) <= len(first_fit(lengths, size))
 
 
+@pytest.mark.slow
 def test_a_million_lengths():
     rng = random.Random(0)
     lengths = rng.choices([min(2048, int(rng.lognormvariate(5.3, .7)) + 1) for _ in range(10_000)], k=1_000_000)

@@ -58,6 +58,7 @@ def run(source, out, **how):
 def hashes(folder): return {p.name: sha256(p) for p in sorted(Path(folder).iterdir())}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", [False, True])
 def test_every_record_is_a_row_or_has_a_name(messy, tmp_path, rules):
     from datasets import load_from_disk
@@ -88,6 +89,7 @@ def test_the_same_bytes_with_any_number_of_workers(messy, tmp_path, packed):
     assert got[0] == got[1] == got[2]
 
 
+@pytest.mark.slow
 def test_packed_rows_hold_each_conversation_once(messy, tmp_path):
     from datasets import load_from_disk
     run(messy[0], tmp_path / "rows")

@@ -255,6 +255,7 @@ def bench(tmp_path_factory):
     host.close()
 
 
+@slow
 def test_two_equal_one(bench):
     "Packed rows with a shared prefix, rows cut in two, a last step that is not full, two epochs"
     recipe = bench.recipe()

@@ -13,6 +13,7 @@ def field(rng, low, high):
     return rng.choice(["*", "*", str(a), f"{a}-{b}", f"*/{rng.randint(1, 15)}", f"{a}-{b}/{rng.randint(1, 5)}", few])
 
 
+@pytest.mark.slow
 def test_two_schedules_in_the_same_words_are_the_same():
     rng, said = random.Random(5), {}
     for _ in range(20_000):

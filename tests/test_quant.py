@@ -54,6 +54,7 @@ KINDS = {
     "midpoints": lambda n: ((nf4_levels()[1:] + nf4_levels()[:-1])/2).repeat(n//15 + 1)[:n]}
 
 
+@pytest.mark.slow
 def test_sweep():
     "Codes, absmax, nested state and values, bit by bit (signs of zero too), over at least 200 different tensors"
     tried = set()

@@ -225,6 +225,7 @@ def test_a_histogram_says_what_it_shows(bins, says):
     assert len(tall) == len(chart["bins"]) and max(tall) == 100 and min(tall) == 0
 
 
+@pytest.mark.slow
 def test_a_million_findings_and_megabytes_of_text_are_still_a_page():
     long = "<&'\"\U000e0041\ud800" * 200_000
     r = everywhere(long)

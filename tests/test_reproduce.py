@@ -138,6 +138,7 @@ def test_the_first_step_that_differs_is_named(run):
     assert f"the first to differ is step {then['step']}, where" in verdict(got)
 
 
+@pytest.mark.slow
 def test_metrics_that_were_touched(run):
     lines = [json.loads(l) for l in (run/"metrics.jsonl").read_text().splitlines()]
     lines[4]["grad_norm"] += 1e-12

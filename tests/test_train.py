@@ -50,6 +50,7 @@ def optimizer(run):
     return [t.numpy().tobytes() for _, s in sorted(state.items()) for _, t in sorted(s.items())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [
     {}, {"lora_dropout": .2, "gradient_accumulation_steps": 2}, {"packing": False}, {"method": "full", "learning_rate": 1e-4},
     {"use_dora": True, "save_steps": 3}, {"eval_data": "data", "eval_steps": 3}, {"save_steps": 0},
@@ -77,6 +78,7 @@ def test_ctrl_c_is_as_good_as_sigterm(small, tmp_path):
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.slow
 def test_early_stopping_goes_on_too(small, tmp_path):
     held = tmp_path/"held.jsonl"                  # what is learnt makes these answers less likely, after a while
     held.write_text(Path(small.data).read_text().replace("* *", "* 11"))
@@ -93,6 +95,7 @@ def test_early_stopping_goes_on_too(small, tmp_path):
     assert exact(cut) == exact(whole) and weights(cut) == weights(whole)
 
 
+@pytest.mark.slow
 def test_loss_of_held_out_data_does_not_depend_on_the_batch(small, tmp_path):
     still = dataclasses.replace(small, eval_data=small.data, max_steps=1, learning_rate=1e-12)
     ways = {}, {"packing": False}, {"share_prefix": False}, {"per_device_train_batch_size": 7}
@@ -101,6 +104,7 @@ def test_loss_of_held_out_data_does_not_depend_on_the_batch(small, tmp_path):
     assert max(seen) - min(seen) < 1e-5
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_passed_over(small, tmp_path):
     whole = finetune(small, tmp_path/"whole")
     with pytest.raises(Stopped): finetune(small, tmp_path/"cut", report=stop_at(6))
@@ -134,6 +138,7 @@ def test_bad_data_leaves_nothing(small, tmp_path):
     assert not (tmp_path/"r").exists() and not (tmp_path/"r.part").exists()
 
 
+@pytest.mark.slow
 def test_overwriting_keeps_the_old_run_until_the_new_one_is_whole(small, tmp_path):
     first = weights(finetune(small, tmp_path/"r"))
     other = dataclasses.replace(small, seed=7)
@@ -183,6 +188,7 @@ def test_worse_than_guessing(small, tmp_path):
 
 # ---- a full disk
 
+@pytest.mark.slow
 def test_a_full_disk_costs_a_checkpoint_and_no_more(small, tmp_path):
     whole = finetune(small, tmp_path/"whole")
     sizes = {p.name: p.stat().st_size for p in checkpoints(whole/"checkpoints")[-1].iterdir()}
