@@ -290,6 +290,7 @@ def nothing_is_lost(folder, files, seed):
     return total
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_on_broken_files(tmp_path):
     nothing_is_lost(tmp_path, 1500, 7)
 

@@ -269,6 +269,7 @@ def test_a_shared_instruction_makes_no_copies():
     assert not sum(map(len, near_of(system)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [500, 2000])
 def test_no_quadratic_work_when_all_are_alike(n):
     read = Counter()

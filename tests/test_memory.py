@@ -77,6 +77,7 @@ def test_rehearsed(tmp_path, variant, method, target, dtype):
     assert errors(tmp_path, variant, method, target, dtype, fake_run)[0] < .005
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["gqa", "gemma2"])
 @pytest.mark.parametrize("method", ["full", "lora", "qlora"])
 def test_rehearsed_with_checkpointing(tmp_path, variant, method):

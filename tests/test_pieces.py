@@ -119,6 +119,7 @@ values = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_si
                       lambda x: st.lists(x, max_size=4) | st.dictionaries(st.text(max_size=5), x, max_size=4), max_leaves=12)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(rows=st.lists(st.dictionaries(st.text(max_size=5), values, max_size=4), min_size=1, max_size=5),
        ascii_=st.booleans(), indent=st.sampled_from([None, 0, 1]), n=st.integers(1, 40))
@@ -240,6 +241,7 @@ def test_a_quote_left_open_before_a_long_file(tmp_path):
     assert bad == 1 and (last.line, last.obj) == (150_002, {"prompt": "question", "completion": "answer"})
 
 
+@pytest.mark.slow
 def test_a_row_of_too_many_lines(tmp_path):
     tall = b'"' + b"x\n" * 100_000 + b'"'
     path = put(tmp_path / "a", b"prompt,completion\n" + tall[:90_000] + tall[-1:] + b",a\nb," + tall + b"\nc,d\n")

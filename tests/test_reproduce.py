@@ -219,6 +219,7 @@ def test_the_dtype_of_then_is_taken_not_measured_again(run, monkeypatch):
     assert reproduce(run)["equal"]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_and_went_on(tmp_path, monkeypatch):
     import signal
 

@@ -297,6 +297,7 @@ TEXT = st.one_of(st.lists(PIECES, max_size=6).map("".join), st.text(max_size=12)
 SAID = st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=3).map(lambda pairs: [x for p in pairs for x in p])
 
 
+@pytest.mark.slow
 @settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
 @given(SAID, st.one_of(st.none(), TEXT), st.sampled_from([*JINJA]), st.sampled_from(KINDS), st.booleans(), st.booleans())
 def test_any_conversation_is_taught_exactly_or_refused(said, system, name, kind, last, marked):

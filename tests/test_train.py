@@ -150,6 +150,7 @@ def test_overwriting_keeps_the_old_run_until_the_new_one_is_whole(small, tmp_pat
 
 # ---- a bad number
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number(small, tmp_path, monkeypatch):
     from ftlab import engine
     real, calls = engine._summed, []
