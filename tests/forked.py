@@ -6,11 +6,12 @@ import multiprocessing
 import os
 import runpy
 import signal
+import subprocess
 import sys
 from contextlib import redirect_stderr
 from types import SimpleNamespace
 
-ALONE = ("RANK", "WORLD_SIZE", "LOCAL_RANK")     # what a process that is no rank must not see
+ALONE = "RANK", "WORLD_SIZE", "LOCAL_RANK"       # what a process that is no rank must not see
 
 
 def _run(command, env, preexec_fn=None, stdout=None, stderr=None, **_):
@@ -40,6 +41,7 @@ class Forked(multiprocessing.get_context("fork").Process):
 
 
 def _serve(pipe):
+    for name in ALONE: os.environ.pop(name, None)
     os.environ["OMP_NUM_THREADS"] = "1"          # a fork may not use threads that its parent began
     import peft  # noqa: F401
     from transformers import Trainer  # noqa: F401
@@ -47,12 +49,12 @@ def _serve(pipe):
     import ftlab.processes
     import ftlab.ranks
     import ftlab.train  # noqa: F401
-    ftlab.processes.subprocess = SimpleNamespace(Popen=Forked, DEVNULL=-3)
+    ftlab.processes.subprocess = SimpleNamespace(Popen=Forked, DEVNULL=subprocess.DEVNULL)
     while True:
         try: command, nproc, how = pipe.recv()
         except EOFError: return
         with redirect_stderr(io.StringIO()) as said:
-            if nproc == 1: code = Forked(command, env={k: v for k, v in os.environ.items() if k not in ALONE}).wait()
+            if nproc == 1: code = Forked(command, env=dict(os.environ)).wait()
             else: code = ftlab.processes.launch(command, nproc, **how)
         pipe.send((code, said.getvalue()))
 
@@ -62,7 +64,7 @@ class Host:
     def __init__(self):
         spawn = multiprocessing.get_context("spawn")
         self.pipe, there = spawn.Pipe()
-        self.process, self.said = spawn.Process(target=_serve, args=(there,), daemon=False), ""
+        self.process, self.said = spawn.Process(target=_serve, args=(there,)), ""
         self.process.start()
         there.close()
 

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 
@@ -153,14 +154,14 @@ SHARDED = {"lora": {}, "full": {"method": "full"}, "qlora": {"method": "qlora", 
 def shards(tmp_path_factory):
     "Each way, in one process and in two"
     from ftlab.core import load_model
-    box, host = tmp_path_factory.mktemp("shards"), Host()
+    box = tmp_path_factory.mktemp("shards")
     for it in load_model("tiny", "random"): it.save_pretrained(box / "saved")         # 4 bits need a model on the disk
     for name, changes in SHARDED.items():
         if name == "qlora": changes = changes | {"model": str(box / "saved")}
         (box / name).write_text(yaml.safe_dump(SMALL | {"data": talks(box / "d.jsonl", 60, 1)} | changes))
     (box / "shards.py").write_text(SHARDS)
-    for n in (1, 2): assert host.launch([str(box / "shards.py"), *(str(box / name) for name in SHARDED)], n) == 0
-    host.close()
+    with closing(Host()) as host:
+        for n in (1, 2): assert host.launch([str(box / "shards.py"), *(str(box / name) for name in SHARDED)], n) == 0
     return box
 
 

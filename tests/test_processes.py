@@ -6,14 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from forked import Host
+from forked import ALONE, Host
 
 ROOT = Path(__file__).resolve().parent.parent
 slow = pytest.mark.slow
-ENV = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")} | {
+ENV = {k: v for k, v in os.environ.items() if k not in ALONE} | {
     "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
 
@@ -250,9 +251,7 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
-    host = Host()
-    yield Bench(tmp_path_factory.mktemp("runs"), host)
-    host.close()
+    with closing(Host()) as host: yield Bench(tmp_path_factory.mktemp("runs"), host)
 
 
 @slow
@@ -335,8 +334,8 @@ def test_a_killed_rank_ends_the_same(name, step, victim, number, bench, killed):
 @slow
 def test_a_rank_that_hangs_is_found(bench, killed):
     recipe = bench.recipe()
-    assert bench.go(2, ("hung", recipe, 3, 1, int(signal.SIGSTOP)), timeout=30, alive=bench.box / "hung.part/metrics.jsonl") == 0
-    assert "nothing moved for 30 s; restart 1 of 3" in bench.host.said
+    assert bench.go(2, ("hung", recipe, 3, 1, int(signal.SIGSTOP)), timeout=90, alive=bench.box / "hung.part/metrics.jsonl") == 0
+    assert "nothing moved for 90 s; restart 1 of 3" in bench.host.said
     bench.same("straight", "hung")
 
 
@@ -353,5 +352,5 @@ def test_a_wrong_recipe_is_told_by_all(bench):
     "Rank 0 alone finds it; the other gets the same sentence and does not wait"
     assert bench.go(2, ("other", bench.recipe(), 3, 0, int(signal.SIGTERM))) == 0
     (bench.box / "other.hit").unlink()
-    assert bench.go(2, ("other", bench.recipe(r=8))) == 1
+    assert bench.go(2, ("other", bench.recipe(r=8))) == 1 and "r was 4 and is 8" in bench.host.said
     assert re.search("^process 1: .*FileExistsError: .*r was 4 and is 8", bench.host.said, flags=re.M)
