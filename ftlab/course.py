@@ -53,6 +53,8 @@ def _work():
     try: execute_notebook(nbformat.reads(job["nb"], as_version=4), job["copy"], job["given"],
         engine_name="telling", kernel_name="python3", language="python", cwd=job["cwd"],
         progress_bar=False, execution_timeout=job["seconds"],
+        # what torch made need not be looked through once more when the kernel ends: a second of each lesson
+        extra_arguments=["--IPKernelApp.exec_lines=import atexit, gc; atexit.register(gc.freeze)"],
         config=Config({"KernelManager": {"transport": "ipc", "ip": job["socket"]}}))
     except PapermillExecutionError as e: tell(error=e.ename, message=e.evalue, trace="\n".join(e.traceback))
     except Exception as e: tell(error=type(e).__name__, message=str(e))

@@ -97,7 +97,7 @@ def _words(s)->tuple[str,str]:
     pair = next(iter(s.get("accuracy", {}).values()), {})
     if not {"base", "tuned"} <= pair.keys(): return "The course ran.", "Nothing is evaluated yet."
     base,tuned = pair["base"],pair["tuned"]
-    change = f"{base['score']:.0%} right before, {tuned['score']:.0%} after"
+    change = f"{base['score']:.1%} right before, {tuned['score']:.1%} after"
     if tuned["low"] > base["high"]: return ("It reads schedules now.",
         f"Plain English in, a cron expression out: {change}. "
         "You trained it yourself, and below is what it learnt.")
