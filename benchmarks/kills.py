@@ -10,6 +10,7 @@ the file. Compared with an undisturbed run: adapter, optimizer state, and step, 
 of every line of metrics.jsonl.
 """
 import argparse
+import gc
 import json
 import os
 import random
@@ -157,6 +158,7 @@ def main():
             (Path(box)/model).mkdir()
             recipe = replace(TINY if model == "tiny" else REAL, data=few(Path(box)/model/"train.jsonl"))
             if torch.get_num_threads() == 1: finetune(recipe, Path(box)/model/"warm")     # imports on the way, once for all
+            gc.freeze()                # else each child looks through what it was born with, and copies it for that
             _, took = child(recipe, Path(box)/model/"run")
             want = result(Path(box)/model/"run")
             kills = FILES + STEPS + [("", "", 0)] if model == "tiny" else [*FILES[3:8:2], STEPS[1], ("", "", 0)]

@@ -1,4 +1,5 @@
 "What every test stands on."
+import gc
 import signal
 
 # A run started in the background inherits an ignored Ctrl-C and so would what it starts: tests that send
@@ -13,3 +14,8 @@ LONGEST = "processes launch train studies prepare memory doctor dryrun reproduce
 def pytest_collection_modifyitems(items):
     place = {f"test_{name}.py": i for i, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
+def pytest_collection_finish():
+    "What the tests import stays to the end; no collection looks through it again"
+    gc.freeze()

@@ -1,6 +1,7 @@
 """Ranks that are forked from a process which has imported everything once: started afresh, each takes six seconds
 of a core for that, and the tests start many. The watcher is the real one; `test_launch.py` starts the command as
 users do."""
+import gc
 import io
 import multiprocessing
 import os
@@ -50,6 +51,7 @@ def _serve(pipe):
     import ftlab.ranks
     import ftlab.train  # noqa: F401
     ftlab.processes.subprocess = SimpleNamespace(Popen=Forked, DEVNULL=subprocess.DEVNULL)
+    gc.freeze()                                  # else each fork looks through what it was born with, and copies it
     while True:
         try: command, nproc, how = pipe.recv()
         except EOFError: return
