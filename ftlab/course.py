@@ -9,6 +9,7 @@ __all__ = ['run_course']
 import contextlib, inspect, json, os, queue, re, shlex, shutil, subprocess, sys, tempfile
 import threading, time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 import psutil, yaml
@@ -238,16 +239,16 @@ class _Record:
         write_json(self.path, {"notebooks": self.notebooks, "expected": self.expected | self.ran})
 
 # %% ../nbs/21_course.ipynb #483ff3f1
-def _next(waiting, running, needs, alone)->str|None:
+def _next(waiting, running, needs, alone, slow=())->str|None:
     "The notebook to start now, or None"
     if not waiting or {*running} & {*alone}: return None
     if waiting[0] in alone: return None if running else waiting[0]
     wall = next((i for i,n in enumerate(waiting) if n in alone), len(waiting))
     free = [n for n in waiting[:wall] if not {*needs.get(n, ())} & {*waiting, *running}]
     asked = {n for w in waiting for n in needs.get(w, ())}
-    return min(free, key=lambda n: n not in asked, default=None)
+    return min(free, key=lambda n: (n not in asked, n not in slow), default=None)
 
-def _ended(names, lanes, needs, alone, run, look):
+def _ended(names, lanes, needs, alone, slow, run, look):
     "(name, what came of it) as notebooks end; when it is closed, those at work are stopped"
     waiting,at,stop,then = list(names),{},threading.Event(),time.monotonic()
     def ticks(work):
@@ -258,7 +259,7 @@ def _ended(names, lanes, needs, alone, run, look):
     with ThreadPoolExecutor(lanes) as pool:
         try:
             while waiting or at:
-                while len(at) < lanes and (name := _next(waiting, at, needs, alone)):
+                while len(at) < lanes and (name := _next(waiting, at, needs, alone, slow)):
                     waiting.remove(name)
                     at[name] = work = SimpleNamespace(cell=0, held=0, share=0., beside=0, start=then)
                     work.end = pool.submit(run, name, ticks(work))
@@ -286,7 +287,7 @@ def _each(root, profile, steps, notebooks, over, lanes, console)->int:
     cap,commit = settings["cap"].get(profile, 120)*60,_commit(root)
     record = _Record(build/"progress.json", settings["minutes"].get(profile, {}), names == course)
     def count(n): return len(json.loads((root/"nbs"/f"{n}.ipynb").read_text(encoding="utf-8"))["cells"])
-    cells = {n: count(n) for n in names}
+    cells,slow = {n: count(n) for n in names},{n for n,minutes in record.expected.items() if minutes > 1}
     def left(waiting, spent): return max(1, round(
         _left(waiting, spent, record.expected, record.ran, lanes, alone)))
     def run(name, tick): return _execute(root, name, steps[name], build/f"{name}.ipynb",
@@ -299,7 +300,7 @@ def _each(root, profile, steps, notebooks, over, lanes, console)->int:
     def again(): return _again(profile, notebooks, steps, next(
         (n for n in names if n not in record.ran), names[-1]), over)
     console.print(f"{profile}: {len(names)} notebooks, about {left(names, {})} min; to build/{build.name}/")
-    with _screen(console) as show, contextlib.closing(_ended(names, lanes, needs, alone, run, look)) as ended:
+    with _screen(console) as show, closing(_ended(names, lanes, needs, alone, slow, run, look)) as ended:
         try:
             for name,r in ended:
                 record.keep(name, r, parameters_of(root/"nbs"/f"{name}.ipynb") | steps[name], commit)
