@@ -6,10 +6,10 @@
 __all__ = ['run_course']
 
 # %% ../nbs/21_course.ipynb #ae75e714
-import contextlib, inspect, json, os, queue, re, shlex, shutil, subprocess, sys, tempfile
+import inspect, json, os, queue, re, shlex, shutil, subprocess, sys, tempfile
 import threading, time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 import psutil, yaml
@@ -67,9 +67,9 @@ _WORKER = inspect.getsource(_work) + "\n_work()"   # read now: this file may cha
 def _rss(pid)->int:
     "Bytes of memory held by everything that process `pid` started"
     total = 0
-    with contextlib.suppress(psutil.NoSuchProcess):
+    with suppress(psutil.NoSuchProcess):
         for p in psutil.Process(pid).children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess): total += p.memory_info().rss
+            with suppress(psutil.NoSuchProcess): total += p.memory_info().rss
     return total
 
 def _gpu()->int:
@@ -81,10 +81,10 @@ def _gpu()->int:
 
 def _kill(pid):
     "End a process and everything it started"
-    with contextlib.suppress(psutil.NoSuchProcess):
+    with suppress(psutil.NoSuchProcess):
         tree = [*psutil.Process(pid).children(recursive=True), psutil.Process(pid)]
         for p in tree:
-            with contextlib.suppress(psutil.NoSuchProcess): p.kill()
+            with suppress(psutil.NoSuchProcess): p.kill()
         psutil.wait_procs(tree, timeout=10)
 
 # %% ../nbs/21_course.ipynb #7249a25e
@@ -128,7 +128,7 @@ def _execute(root, name, given, copy, env, cap, tick)->dict:
         stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
         env={**env, **os.environ, "JUPYTER_RUNTIME_DIR": str(desk)})
     try:
-        with contextlib.suppress(BrokenPipeError):
+        with suppress(BrokenPipeError):
             print(json.dumps(job), file=worker.stdin, flush=True)
         end = _listen(worker, cap, tick)
         end.setdefault("message", (desk/"log").read_text()[-2000:])
@@ -148,7 +148,7 @@ def _left(waiting, spent, expected, ran, lanes=1, alone=())->float:
     def of(n): return max(pace*expected.get(n, 1) - spent.get(n, 0), 0)/(1 if n in alone else lanes)
     return sum(map(of, [*waiting, *spent]))
 
-@contextlib.contextmanager
+@contextmanager
 def _screen(console, every=30):
     "A function that shows one line: redrawn in a terminal, printed now and then elsewhere"
     if console.is_terminal:
@@ -195,7 +195,7 @@ def _pairs(overrides)->dict:
         if "=" not in word[1:]: raise ValueError(f"{word!r} is no parameter; write key=value")
     return dict(word.split("=", 1) for word in overrides or ())
 
-@contextlib.contextmanager
+@contextmanager
 def _alone(build, need=3e9):
     "The build folder for one run at a time, with room on the disk"
     from filelock import FileLock, Timeout
@@ -229,7 +229,7 @@ class _Record:
     "progress.json: what each notebook took; the figures of before are kept"
     def __init__(self, path, expected, whole):
         self.path,self.ran,old = path,{},{}
-        with contextlib.suppress(OSError, ValueError): old = json.loads(path.read_text(encoding="utf-8"))
+        with suppress(OSError, ValueError): old = json.loads(path.read_text(encoding="utf-8"))
         self.expected = expected | old.get("expected", {})
         self.notebooks = {} if whole else old.get("notebooks", {})
 
